@@ -1,0 +1,8 @@
+//! The contract between `hermesd` and every face of Hermes: parameters, results and events of the
+//! JSON-RPC interface, as plain data.
+//!
+//! Everything a client may send or receive is a type in [`types`]. Methods are named `noun.verb`,
+//! take named parameters and refuse unknown ones; results are always objects, and clients ignore
+//! fields they do not know, so that fields can be added without breaking anybody.
+
+pub mod types;
