@@ -5,4 +5,9 @@
 //! take named parameters and refuse unknown ones; results are always objects, and clients ignore
 //! fields they do not know, so that fields can be added without breaking anybody.
 
+pub mod error;
+pub mod table;
 pub mod types;
+
+pub use error::{ApiError, ErrorCode};
+pub use table::Method;
