@@ -29,11 +29,17 @@ compile_error!(
      enable the feature `i-am-a-fuzz-target` if this is one"
 );
 
+pub mod address;
+pub mod blind;
 pub mod codec;
 pub mod ids;
 pub mod kdf;
+pub mod mailbox;
 pub mod network;
+pub mod packet;
+pub mod pair;
 pub mod sign;
+pub mod slots;
 
 pub use codec::{DecodeError, Reader, Wire};
 pub use network::Network;
