@@ -1,0 +1,9 @@
+//! The tests of the whole: of the source tree and of the real programs together.
+//!
+//! One integration binary, so that the programs are built once and the helpers are compiled once. A module is one topic; a file
+//! beside this one that no module names fails `tidy`.
+#![cfg(unix)]
+
+mod edges;
+mod tidy;
+mod units;
