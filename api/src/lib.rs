@@ -6,7 +6,9 @@
 //! fields they do not know, so that fields can be added without breaking anybody.
 
 pub mod error;
+pub mod paths;
 pub mod table;
+pub mod text;
 pub mod types;
 
 pub use error::{ApiError, ErrorCode};
