@@ -32,12 +32,16 @@ compile_error!(
 pub mod address;
 pub mod blind;
 pub mod codec;
+pub mod deposit;
 pub mod ids;
 pub mod kdf;
 pub mod mailbox;
 pub mod network;
+pub mod node;
+pub mod outer;
 pub mod packet;
 pub mod pair;
+pub mod receipt;
 pub mod sign;
 pub mod slots;
 

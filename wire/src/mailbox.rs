@@ -95,7 +95,14 @@ impl Descriptor {
     /// The mailbox's name.
     #[must_use]
     pub fn id(&self, net: &Network) -> MailboxId {
-        mailbox_id(net, self.policy, self.owner.as_bytes(), &self.root)
+        let head = [self.policy.code(), self.policy.depth()];
+        MailboxId(h(&[
+            b"hermes/1 mbx",
+            net.id().as_bytes(),
+            &head,
+            self.owner.as_bytes(),
+            &self.root,
+        ]))
     }
 }
 
@@ -114,22 +121,6 @@ impl Wire for Descriptor {
             root: r.array()?,
         })
     }
-}
-
-pub(crate) fn mailbox_id(
-    net: &Network,
-    policy: Policy,
-    owner: &[u8; 32],
-    root: &Hash,
-) -> MailboxId {
-    let head = [policy.code(), policy.depth()];
-    MailboxId(h(&[
-        b"hermes/1 mbx",
-        net.id().as_bytes(),
-        &head,
-        owner,
-        root,
-    ]))
 }
 
 /// `pos(label, id, k)`.
