@@ -1,0 +1,180 @@
+//! The UDP socket under an endpoint, and what never gets through it.
+//!
+//! quinn answers some packets of strangers by itself: a version it does not speak (that is how the internet is scanned for QUIC) and
+//! a connection id that is too short. An endpoint that waits for friends alone should not be found that way, so such packets are
+//! dropped before quinn sees them.
+//!
+//! Later work attaches here: a clone of the socket for punches is taken in [`bind`], and whatever implements quinn's socket trait can
+//! stand in its place.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{SocketAddr, UdpSocket},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use quinn::{
+    AsyncUdpSocket, Runtime, UdpPoller,
+    udp::{RecvMeta, Transmit},
+};
+
+/// QUIC version 1 (RFC 9000 §15), the only one spoken.
+pub(crate) const VERSION: u32 = 1;
+
+/// The least length of the destination connection id in a client's first packet (RFC 9000 §7.2); our own ids are as long.
+const ID_LEN_MIN: u8 = 8;
+
+/// The greatest length of any connection id (RFC 9000 §17.2).
+const ID_LEN_MAX: u8 = 20;
+
+/// Binds the socket of an endpoint.
+pub(crate) fn bind(
+    local: SocketAddr,
+    runtime: &dyn Runtime,
+) -> io::Result<Arc<dyn AsyncUdpSocket>> {
+    let socket = UdpSocket::bind(local)?;
+    Ok(Arc::new(QuietSocket(runtime.wrap_udp_socket(socket)?)))
+}
+
+/// A socket that does not hand on what quinn would answer although it begins no connection.
+#[derive(Debug)]
+struct QuietSocket(Arc<dyn AsyncUdpSocket>);
+
+impl AsyncUdpSocket for QuietSocket {
+    fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
+        self.0.clone().create_io_poller()
+    }
+
+    fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        self.0.try_send(transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        context: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        metas: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(self.0.poll_recv(context, buffers, metas))?;
+        for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()).take(count) {
+            meta.len = sift(buffer, meta.len, meta.stride);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    fn max_transmit_segments(&self) -> usize {
+        self.0.max_transmit_segments()
+    }
+
+    fn max_receive_segments(&self) -> usize {
+        self.0.max_receive_segments()
+    }
+
+    fn may_fragment(&self) -> bool {
+        self.0.may_fragment()
+    }
+}
+
+/// Removes foreign datagrams from a batch of `len` bytes in datagrams of `stride` bytes (the last may be shorter) and returns the
+/// length of what is left.
+fn sift(batch: &mut [u8], len: usize, stride: usize) -> usize {
+    let len = len.min(batch.len());
+    let stride = stride.max(1);
+    let mut kept = 0;
+    let mut at = 0;
+    while at < len {
+        let end = len.min(at.saturating_add(stride));
+        if !batch.get(at..end).is_some_and(is_foreign) {
+            if kept != at {
+                batch.copy_within(at..end, kept);
+            }
+            kept += end - at;
+        }
+        at = end;
+    }
+    kept
+}
+
+/// Whether a datagram begins with a long header that is not ours: another version, or an impossible connection id.
+fn is_foreign(datagram: &[u8]) -> bool {
+    let Some((&[form, version @ .., id_len], _)) = datagram.split_first_chunk::<6>() else {
+        return false;
+    };
+    let is_long = form & 0x80 != 0;
+    is_long
+        && (u32::from_be_bytes(version) != VERSION || !(ID_LEN_MIN..=ID_LEN_MAX).contains(&id_len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn long(version: u32, id_len: u8) -> Vec<u8> {
+        let mut datagram = vec![0xc0];
+        datagram.extend(version.to_be_bytes());
+        datagram.push(id_len);
+        datagram.resize(30, 0xaa);
+        datagram
+    }
+
+    #[test]
+    fn only_our_version_with_possible_ids_gets_through() {
+        assert!(!is_foreign(&long(1, 8)));
+        assert!(!is_foreign(&long(1, 20)));
+        assert!(is_foreign(&long(1, 7)));
+        assert!(is_foreign(&long(1, 21)));
+        assert!(is_foreign(&long(0, 8)), "version negotiation");
+        assert!(is_foreign(&long(0x1a2a_3a4a, 8)), "a scanner's version");
+        assert!(is_foreign(&long(0x6b33_43cf, 8)), "QUIC version 2");
+    }
+
+    #[test]
+    fn short_headers_and_scraps_are_left_to_quinn() {
+        assert!(!is_foreign(&[0x40; 30]));
+        assert!(!is_foreign(&[]));
+        assert!(!is_foreign(&[0xc0, 0, 0, 0, 9]));
+    }
+
+    #[test]
+    fn the_rest_of_a_batch_stays_whole() {
+        let good = |fill: u8| {
+            let mut datagram = long(1, 8);
+            datagram[29] = fill;
+            datagram
+        };
+        let mut batch = [
+            good(1),
+            long(9, 8),
+            good(2),
+            long(9, 8),
+            good(3)[..20].to_vec(),
+        ]
+        .concat();
+        let len = batch.len();
+        batch.resize(4096, 0);
+        let kept = sift(&mut batch, len, 30);
+        assert_eq!(
+            batch[..kept],
+            [good(1), good(2), good(3)[..20].to_vec()].concat()
+        );
+        let mut alone = long(9, 8);
+        assert_eq!(sift(&mut alone, 30, 30), 0);
+        let mut fine = good(4);
+        assert_eq!(sift(&mut fine, 30, 1472), 30);
+        assert_eq!(fine, good(4));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_batch_is_survived(mut batch: Vec<u8>, len: usize, stride: usize) {
+            let before = batch.len();
+            proptest::prop_assert!(sift(&mut batch, len, stride) <= before);
+        }
+    }
+}
