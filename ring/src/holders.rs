@@ -75,7 +75,7 @@ impl<T> Ring<T> {
         let mut walk = self
             .clockwise(position)
             .take(WALK_MAX)
-            .filter(|member| !rules.diverse || taken.insert(member.seat.subnet));
+            .filter(|member| !rules.diverse || taken.insert(member.seat.prefix));
 
         let mut chosen: Vec<_> = walk.by_ref().take(rules.copies).collect();
         let direct = chosen.iter().filter(|member| member.seat.direct).count();

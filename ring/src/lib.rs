@@ -40,4 +40,4 @@ mod tests;
 pub use holders::{Holders, Rules, WALK_MAX};
 pub use links::{LEAVES, LeafSet, Links};
 pub use members::{Inserted, Member, Ring};
-pub use seat::{Seat, Subnet};
+pub use seat::Seat;

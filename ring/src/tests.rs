@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use hermes_wire::ids::{NodeKey, Position};
+use ed25519_dalek::SigningKey;
+use hermes_wire::{
+    Network,
+    ids::{NodeKey, Position},
+    node::{Flags, NodeRecord, Prefix, RecordBody, Role},
+};
 use proptest::prelude::*;
 
-use crate::{Inserted, LEAVES, Links, Member, Ring, Rules, Seat, Subnet};
+use crate::{Inserted, LEAVES, Links, Member, Ring, Rules, Seat};
 
 const RULES: Rules = Rules {
     copies: 5,
@@ -24,11 +29,11 @@ fn point(n: u16) -> Position {
 }
 
 /// A seat at point `at`, in one of 256 blocks.
-fn seat(at: u16, subnet: u8, direct: bool) -> Seat {
+fn seat(at: u16, block: u8, direct: bool) -> Seat {
     Seat {
         point: point(at),
         key: key(at),
-        subnet: Subnet::V4([10, 0, subnet]),
+        prefix: Prefix::V4([10, 0, block]),
         direct,
     }
 }
@@ -54,7 +59,7 @@ prop_compose! {
     fn members()(points in prop::collection::btree_set(any::<u16>(), 0..60))
                 (seats in points.into_iter().map(|at| (Just(at), 0..12_u8, any::<bool>())).collect::<Vec<_>>())
                 -> Vec<Seat> {
-        seats.into_iter().map(|(at, subnet, direct)| seat(at, subnet, direct)).collect()
+        seats.into_iter().map(|(at, block, direct)| seat(at, block, direct)).collect()
     }
 }
 
@@ -98,7 +103,7 @@ proptest! {
 
         // The walk by definition.
         let mut blocks = BTreeSet::new();
-        let walk: Vec<Seat> = clockwise(&seats, from).into_iter().filter(|seat| !diverse || blocks.insert(seat.subnet)).collect();
+        let walk: Vec<Seat> = clockwise(&seats, from).into_iter().filter(|seat| !diverse || blocks.insert(seat.prefix)).collect();
         let plain = &walk[..walk.len().min(copies)];
 
         prop_assert_eq!(holders.chosen.len(), plain.len());
@@ -107,7 +112,7 @@ proptest! {
         let distinct: BTreeSet<_> = candidates.iter().map(|seat| seat.key).collect();
         prop_assert_eq!(distinct.len(), candidates.len());
         if diverse {
-            let blocks: BTreeSet<_> = candidates.iter().map(|seat| seat.subnet).collect();
+            let blocks: BTreeSet<_> = candidates.iter().map(|seat| seat.prefix).collect();
             prop_assert_eq!(blocks.len(), candidates.len());
         }
 
@@ -279,13 +284,47 @@ fn claims_to_one_point_do_not_depend_on_their_order() {
 }
 
 #[test]
-fn blocks_are_24_and_48_bits_wide() {
-    let of = |text: &str| Subnet::of(text.parse().unwrap());
-    assert_eq!(of("192.0.2.1"), of("192.0.2.254"));
-    assert_ne!(of("192.0.2.1"), of("192.0.3.1"));
-    assert_eq!(of("2001:db8:1::1"), of("2001:db8:1:ffff::2"));
-    assert_ne!(of("2001:db8:1::1"), of("2001:db8:2::1"));
-    assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+fn records_give_seats() {
+    let record = |role, address: &str, slot| {
+        let body = RecordBody {
+            role,
+            flags: Flags::DIRECT,
+            hpke_key: [0; 32],
+            seq: 1,
+            expires: 2,
+            slot,
+            addrs: vec![address.parse::<std::net::SocketAddr>().unwrap().into()],
+        };
+        NodeRecord::sign(&Network::main(), &SigningKey::from_bytes(&[7; 32]), body).unwrap()
+    };
+    let seat = |network: &Network, role, address, slot| {
+        Seat::of(network, &record(role, address, slot)).unwrap()
+    };
+    let main = Network::main();
+    let sky = seat(&main, Role::Sky, "192.0.2.1:4433", 0);
+    assert_eq!(sky.prefix, Prefix::V4([192, 0, 2]));
+    assert!(sky.direct);
+    let point = |network, address, slot| seat(network, Role::Sky, address, slot).point;
+    assert_eq!(
+        point(&main, "192.0.2.99:1", 0),
+        sky.point,
+        "one place for a block"
+    );
+    assert_ne!(
+        point(&main, "192.0.2.1:4433", 1),
+        sky.point,
+        "and a second one"
+    );
+    assert_ne!(
+        point(&Network::lab(), "192.0.2.1:4433", 0),
+        point(&Network::lab(), "192.0.2.1:4434", 0)
+    );
+    let keeper = |address| seat(&main, Role::Earth, address, 0).point;
+    assert_eq!(
+        keeper("192.0.2.1:4433"),
+        keeper("198.51.100.1:1"),
+        "keepers stay where they are when they move"
+    );
 }
 
 #[test]
