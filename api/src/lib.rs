@@ -5,7 +5,11 @@
 //! take named parameters and refuse unknown ones; results are always objects, and clients ignore
 //! fields they do not know, so that fields can be added without breaking anybody.
 
+#[cfg(feature = "client")]
+pub mod client;
 pub mod error;
+#[cfg(any(feature = "client", feature = "server"))]
+mod lines;
 pub mod paths;
 pub mod table;
 pub mod text;

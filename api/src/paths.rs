@@ -119,6 +119,7 @@ pub struct Paths {
     state_dir: PathBuf,
     socket: PathBuf,
     place: SocketPlace,
+    socket_named: bool,
 }
 
 impl Paths {
@@ -135,6 +136,7 @@ impl Paths {
         if let Some(socket) = &sources.socket {
             paths.socket = absolute(socket)?;
             paths.place = SocketPlace::Named;
+            paths.socket_named = true;
         }
         check_socket_length(&paths.socket)?;
         Ok(paths)
@@ -147,6 +149,7 @@ impl Paths {
             state_dir: home.clone(),
             socket: socket_under(&home),
             place: SocketPlace::Named,
+            socket_named: false,
             home: Some(home),
         }
     }
@@ -161,6 +164,7 @@ impl Paths {
             state_dir: state_dir.to_owned(),
             socket: platform_socket(&dirs),
             place: SocketPlace::Runtime,
+            socket_named: false,
         })
     }
 
@@ -223,6 +227,12 @@ impl Paths {
     pub fn socket(&self) -> &Path {
         &self.socket
     }
+
+    /// Whether the socket was given by itself, apart from any home.
+    #[must_use]
+    pub fn is_socket_named(&self) -> bool {
+        self.socket_named
+    }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, PathsError> {
@@ -232,6 +242,8 @@ fn absolute(path: &Path) -> Result<PathBuf, PathsError> {
     })
 }
 
+#[cfg(all(unix, any(feature = "client", feature = "server")))]
+pub(crate) use unix::own_uid;
 #[cfg(unix)]
 pub use unix::secure_dir;
 #[cfg(unix)]
