@@ -5,9 +5,9 @@
 //! dialled directly, the last of the chosen that cannot be dialled give way to the next of the walk that can. What is left of the walk,
 //! in its order and beginning with those that gave way, are the spares: a writer who fails at a chosen one takes the next spare.
 //!
-//! Two observers with the same members get the same holders. Observers whose views differ still agree on every keeper that both know
-//! and that comes first in both; and the union of two sky nodes' answers gives the holders of the union of their views, because
-//! passing over keepers never brings one nearer to the front than it is in the full view.
+//! Two observers with the same members get the same holders. The union of two sky nodes' answers gives the holders of the union of
+//! their views: a member that is among the first n of the joint walk is among the first n of every view that knows it. (Only where
+//! direct keepers are so rare that they lie beyond the answers may the two differ in these.)
 
 use std::collections::BTreeSet;
 
