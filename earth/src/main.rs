@@ -1,0 +1,2 @@
+//! A keeper as a program.
+fn main() {}
