@@ -120,3 +120,40 @@ impl Layout {
         flags
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_layout_is_read_off_the_path_of_the_test() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let target = folder.path().join("target");
+        fs::create_dir(&target)?;
+        fs::write(target.join(".rustc_info.json"), "{}")?;
+        let flags = |path: &str| {
+            Layout::of(&target.join(path)).map(|layout| (layout.target == target, layout.flags()))
+        };
+
+        assert_eq!(flags("debug/deps/system-0a")?, (true, vec![]));
+        let release = vec!["--profile".to_owned(), "release".to_owned()];
+        assert_eq!(flags("release/deps/system-0a")?, (true, release));
+        let musl = vec![
+            "--target".to_owned(),
+            "x86_64-unknown-linux-musl".to_owned(),
+        ];
+        assert_eq!(
+            flags("x86_64-unknown-linux-musl/debug/deps/system-0a")?,
+            (true, musl)
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_complaint_is_quoted() {
+        assert_eq!(last_lines("a\nb\nc", 2), "b\nc");
+        assert_eq!(last_lines("a", 2), "a");
+    }
+}
