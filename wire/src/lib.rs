@@ -29,21 +29,34 @@ compile_error!(
      enable the feature `i-am-a-fuzz-target` if this is one"
 );
 
+pub mod addr;
 pub mod address;
 pub mod blind;
+pub mod channel;
 pub mod codec;
+pub mod content;
 pub mod deposit;
+pub mod earth;
+pub mod fuzzing;
+pub mod handshake;
 pub mod ids;
+pub mod invite;
 pub mod kdf;
+pub mod knock;
+pub mod link;
 pub mod mailbox;
 pub mod network;
 pub mod node;
+mod noise;
 pub mod outer;
 pub mod packet;
 pub mod pair;
 pub mod receipt;
+pub mod safety;
 pub mod sign;
+pub mod sky;
 pub mod slots;
+pub mod xwing;
 
 pub use codec::{DecodeError, Reader, Wire};
 pub use network::Network;
