@@ -193,6 +193,11 @@ impl Connection {
         self.quinn.closed().await.into()
     }
 
+    #[cfg(test)]
+    pub(crate) fn raw(&self) -> &quinn::Connection {
+        &self.quinn
+    }
+
     /// Opens a channel; the dialler's part. The other side learns of it at once, even if nothing is sent on it.
     ///
     /// # Errors

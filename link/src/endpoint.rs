@@ -373,3 +373,6 @@ impl Porter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,10 +56,10 @@ pub(crate) fn start(
         end: watch::Sender::new(None),
     });
     // QUIC shows a stream to the other side with its first byte only, and it may be the other side that speaks first.
-    if side == Side::Opener {
-        if let Ok(room) = shared.outgoing.try_reserve(0) {
-            shared.outgoing.put(room, OPENED, 0, &[]);
-        }
+    if side == Side::Opener
+        && let Ok(room) = shared.outgoing.try_reserve(0)
+    {
+        shared.outgoing.put(room, OPENED, 0, &[]);
     }
     tokio::spawn({
         let shared = shared.clone();

@@ -392,3 +392,6 @@ fn check_push(kind: u8, body: &[u8]) -> Result<(), SendError> {
     }
     check_len(body)
 }
+
+#[cfg(test)]
+mod tests;

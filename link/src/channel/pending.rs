@@ -231,3 +231,126 @@ impl Drop for Ticket<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn answer(kind: u8, id: u32) -> Frame {
+        Frame {
+            kind,
+            id,
+            body: Bytes::from_static(b"answer"),
+        }
+    }
+
+    async fn open(pending: &Pending) -> Ticket<'_> {
+        let vacancy = pending.vacancy().await.unwrap();
+        pending.open(vacancy, 0x01).unwrap()
+    }
+
+    #[tokio::test]
+    async fn ids_are_never_zero_and_never_twice_open() {
+        let pending = Pending::new();
+        let mut tickets = Vec::new();
+        for _ in 0..OPEN_REQUESTS_MAX {
+            tickets.push(open(&pending).await);
+        }
+        let mut ids: Vec<_> = tickets.iter().map(|ticket| ticket.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), OPEN_REQUESTS_MAX);
+        assert!(!ids.contains(&0));
+        assert!(pending.vacancies.try_acquire().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_place_gets_a_new_id_each_turn() {
+        let pending = Pending::new();
+        let mut last = 0;
+        for _ in 0..3 {
+            let ticket = open(&pending).await;
+            assert_ne!(ticket.id, last);
+            last = ticket.id;
+            pending.answer(answer(0x81, ticket.id)).unwrap();
+            assert_eq!(ticket.await.unwrap().body, Bytes::from_static(b"answer"));
+        }
+        assert_eq!(pending.vacancies.available_permits(), OPEN_REQUESTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn turns_start_over_after_the_last() {
+        let pending = Pending::new();
+        let ticket = open(&pending).await;
+        pending.table().places[0].turn = TURN_MAX;
+        pending
+            .answer(answer(0x81, TURN_MAX << PLACE_BITS))
+            .unwrap();
+        drop(ticket);
+        pending.table().places[0].state = State::Free;
+        pending.table().free = vec![0];
+        pending.vacancies.add_permits(1);
+        assert_eq!(open(&pending).await.id, 1 << PLACE_BITS);
+    }
+
+    #[tokio::test]
+    async fn answers_to_nothing_are_noticed() {
+        let pending = Pending::new();
+        let unknown = |id| Err(Violation::UnknownAnswer { id });
+        assert_eq!(pending.answer(answer(0x81, 256)), unknown(256));
+        let ticket = open(&pending).await;
+        let id = ticket.id;
+        assert_eq!(pending.answer(answer(0x81, id + 1)), unknown(id + 1));
+        assert_eq!(pending.answer(answer(0x81, id + 256)), unknown(id + 256));
+        let wrong = Violation::WrongAnswer {
+            request: 0x01,
+            answer: 0x82,
+        };
+        assert_eq!(pending.answer(answer(0x82, id)), Err(wrong));
+        pending.answer(answer(ERROR_ANSWER, id)).unwrap();
+        assert_eq!(
+            pending.answer(answer(0x81, id)),
+            unknown(id),
+            "a second answer"
+        );
+        assert!(ticket.await.unwrap().is_error());
+        assert_eq!(
+            pending.answer(answer(0x81, id)),
+            unknown(id),
+            "an answer after the end"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_place_stays_taken_until_the_answer_is_here() {
+        let pending = Pending::new();
+        let ticket = open(&pending).await;
+        let id = ticket.id;
+        drop(ticket);
+        assert_eq!(pending.vacancies.available_permits(), OPEN_REQUESTS_MAX - 1);
+        pending.answer(answer(0x81, id)).unwrap();
+        assert_eq!(pending.vacancies.available_permits(), OPEN_REQUESTS_MAX);
+
+        let answered = open(&pending).await;
+        pending.answer(answer(0x81, answered.id)).unwrap();
+        drop(answered);
+        assert_eq!(pending.vacancies.available_permits(), OPEN_REQUESTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn closing_ends_all_waiting() {
+        let pending = std::sync::Arc::new(Pending::new());
+        let waiting = tokio::spawn({
+            let pending = pending.clone();
+            async move { open(&pending).await.await }
+        });
+        tokio::task::yield_now().await;
+        let vacancy = pending.vacancy().await.unwrap();
+        pending.close();
+        assert_eq!(waiting.await.unwrap(), None);
+        assert!(pending.vacancy().await.is_none());
+        assert!(pending.open(vacancy, 1).is_none());
+    }
+}

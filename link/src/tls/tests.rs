@@ -138,23 +138,30 @@ fn a_client_of_ours_takes_no_ticket_even_if_offered() {
 #[derive(Debug)]
 struct Witness {
     answer: Arc<CertifiedKey>,
-    seen: Mutex<Vec<(Option<String>, Vec<SignatureScheme>, usize, Vec<Vec<u8>>)>>,
+    seen: Mutex<Vec<Hello>>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Hello {
+    name: Option<String>,
+    schemes: Vec<SignatureScheme>,
+    suites: usize,
+    alpns: Vec<Vec<u8>>,
 }
 
 impl ResolvesServerCert for Witness {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let alpns = hello
-            .alpn()
-            .into_iter()
-            .flatten()
-            .map(<[u8]>::to_vec)
-            .collect();
-        self.seen.lock().unwrap().push((
-            hello.server_name().map(str::to_owned),
-            hello.signature_schemes().to_vec(),
-            hello.cipher_suites().len(),
-            alpns,
-        ));
+        self.seen.lock().unwrap().push(Hello {
+            name: hello.server_name().map(str::to_owned),
+            schemes: hello.signature_schemes().to_vec(),
+            suites: hello.cipher_suites().len(),
+            alpns: hello
+                .alpn()
+                .into_iter()
+                .flatten()
+                .map(<[u8]>::to_vec)
+                .collect(),
+        });
         Some(self.answer.clone())
     }
 
@@ -176,12 +183,13 @@ fn first_packets_name_nobody_and_look_alike() {
     handshake(&Arc::new(client_config(None)), &server);
     handshake(&Arc::new(client_config(Some(&node))), &server);
     let seen = witness.seen.lock().unwrap();
-    let (name, schemes, suites, alpns) = &seen[0];
-    assert_eq!(name, &None);
-    assert_eq!(schemes, &[SignatureScheme::ED25519]);
-    // Three of TLS 1.3; rustls adds the signalling value for renegotiation only for older versions.
-    assert_eq!(*suites, 3);
-    assert_eq!(alpns, &[b"hermes-sky/1".to_vec()]);
+    let expected = Hello {
+        name: None,
+        schemes: vec![SignatureScheme::ED25519],
+        suites: 3,
+        alpns: vec![b"hermes-sky/1".to_vec()],
+    };
+    assert_eq!(seen[0], expected);
     assert_eq!(
         seen[0], seen[1],
         "a node and a user differ before anything is encrypted"

@@ -1,1 +1,8 @@
-//! The room from outside.
+//! The room from outside: endpoints on loopback, on ports that the system chooses.
+
+mod channel;
+mod dial;
+mod friends;
+mod limits;
+mod support;
+mod wire;

@@ -1,0 +1,174 @@
+//! Caps on strangers.
+
+use std::sync::{Arc, Mutex};
+
+use hermes_link::{
+    Admission, AdmissionHook, Alpn, DialError, Endpoint, EndpointConfig, Limits, Profile,
+    SourceProof,
+};
+
+use crate::support::*;
+
+fn guarded(limits: Limits, admission: Option<AdmissionHook>) -> Endpoint {
+    Endpoint::bind(EndpointConfig {
+        alpns: vec![Alpn::Sky],
+        identity: Some(identity(1)),
+        limits,
+        admission,
+        ..config(Profile::Sky)
+    })
+    .unwrap()
+}
+
+async fn dial(endpoint: &Endpoint, timeout: std::time::Duration) -> Result<(), DialError> {
+    let addr = endpoint.local_addr().unwrap();
+    dialler()
+        .dial(addr, Alpn::Sky, node_key(), None, timeout)
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn no_more_connections_than_allowed() {
+    let node = guarded(
+        Limits {
+            connections_max: 2,
+            ..Limits::default()
+        },
+        None,
+    );
+    let addr = node.local_addr().unwrap();
+    let caller = dialler();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (ours, theirs) = tokio::join!(
+            caller.dial(addr, Alpn::Sky, node_key(), None, AGES),
+            accept(&node)
+        );
+        held.push((ours.unwrap(), theirs));
+    }
+    assert!(matches!(
+        dial(&node, A_WHILE).await,
+        Err(DialError::Timeout)
+    ));
+    let (ours, theirs) = held.pop().unwrap();
+    ours.close(0, "");
+    theirs.closed().await;
+    drop((ours, theirs));
+    while node.open_connections() > 1 {
+        tokio::task::yield_now().await;
+    }
+    let (dialled, _) = tokio::join!(dial(&node, AGES), accept(&node));
+    dialled.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_handshakes_than_allowed() {
+    let node = guarded(
+        Limits {
+            handshakes_max: 1,
+            ..Limits::default()
+        },
+        None,
+    );
+    let caller = dialler();
+    let addr = node.local_addr().unwrap();
+    let first = tokio::spawn(async move {
+        caller
+            .dial(addr, Alpn::Sky, node_key(), None, AGES)
+            .await
+            .map(|link| (caller, link))
+    });
+    // The attempt is taken but not yet accepted: the one place is taken too.
+    let attempt = node.accept().await.unwrap();
+    assert!(matches!(
+        dial(&node, A_WHILE).await,
+        Err(DialError::Timeout)
+    ));
+    attempt.accept().await.unwrap();
+    first.await.unwrap().unwrap();
+    let (dialled, _) = tokio::join!(dial(&node, AGES), accept(&node));
+    dialled.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_attempt_is_left_without_an_answer() {
+    let node = guarded(Limits::default(), None);
+    let tap = Tap::to(node.local_addr().unwrap()).await;
+    let caller = dialler();
+    let dial = caller.dial(tap.addr, Alpn::Sky, node_key(), None, A_WHILE);
+    let drop_all = async {
+        loop {
+            drop(node.accept().await.unwrap());
+        }
+    };
+    tokio::select! {
+        dialled = dial => assert!(matches!(dialled, Err(DialError::Timeout))),
+        () = drop_all => {}
+    }
+    assert!(!tap.up().is_empty());
+    assert_eq!(tap.down(), Vec::<Vec<u8>>::new());
+}
+
+#[tokio::test]
+async fn the_hook_is_asked_first_and_obeyed() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let hook: AdmissionHook = Arc::new({
+        let asked = asked.clone();
+        move |source, proof| {
+            asked.lock().unwrap().push((source, proof));
+            Admission::Ignore
+        }
+    });
+    let node = guarded(Limits::default(), Some(hook));
+    assert!(matches!(
+        dial(&node, A_WHILE).await,
+        Err(DialError::Timeout)
+    ));
+    assert_eq!(
+        asked.lock().unwrap()[0],
+        (LOOPBACK.ip(), SourceProof::Claimed)
+    );
+}
+
+#[tokio::test]
+async fn sources_can_be_made_to_prove_their_address() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let hook: AdmissionHook = Arc::new({
+        let asked = asked.clone();
+        move |_, proof| {
+            asked.lock().unwrap().push(proof);
+            Admission::Prove
+        }
+    });
+    let node = guarded(Limits::default(), Some(hook));
+    let (dialled, _) = tokio::join!(dial(&node, AGES), accept(&node));
+    dialled.unwrap();
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.first(), Some(&SourceProof::Claimed));
+    assert_eq!(asked.last(), Some(&SourceProof::Proved));
+}
+
+#[tokio::test]
+async fn a_friend_can_prove_its_address_too() {
+    let hook: AdmissionHook = Arc::new(|_, _| Admission::Prove);
+    let config = EndpointConfig {
+        alpns: vec![Alpn::Peer],
+        admission: Some(hook),
+        ..config(Profile::Peer)
+    };
+    let home = Endpoint::bind(config).unwrap();
+    let (theirs, ours) = (identity(10), identity(20));
+    let _guard = home
+        .expect_peer(theirs.public_key(), ours.clone(), AGES)
+        .unwrap();
+    let caller = dialler();
+    let key = hermes_link::PeerKey::Exact(ours.public_key());
+    let addr = home.local_addr().unwrap();
+    let (dialled, accepted) = tokio::join!(
+        caller.dial(addr, Alpn::Peer, key, Some(&theirs), AGES),
+        accept(&home)
+    );
+    dialled.unwrap();
+    assert_eq!(accepted.peer_key(), Some(theirs.public_key()));
+}
