@@ -52,6 +52,8 @@ pub mod outer;
 pub mod packet;
 pub mod pair;
 pub mod receipt;
+pub mod recovery;
+pub mod rekey;
 pub mod safety;
 pub mod sign;
 pub mod sky;

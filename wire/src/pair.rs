@@ -9,7 +9,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     codec::{DecodeError, Put, Reader, Wire},
-    ids::Epoch,
+    ids::{Epoch, IdentityKey},
     kdf::{Secret, extract, kdf32},
     network::Network,
 };
@@ -27,6 +27,36 @@ pub enum Side {
     Starter,
     /// Answered: the inviter, or the answerer of a recovery. Opens the ratchet session.
     Answerer,
+}
+
+/// Which of two contacts has the lower identity key, bytewise. It settles what would otherwise be symmetric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// Ours is the lower one.
+    Lower,
+    /// Ours is the upper one.
+    Upper,
+}
+
+impl Rank {
+    /// The rank of `ours` beside `theirs`.
+    #[must_use]
+    pub fn of(ours: &IdentityKey, theirs: &IdentityKey) -> Self {
+        if ours < theirs {
+            Self::Lower
+        } else {
+            Self::Upper
+        }
+    }
+
+    /// The rank of the other side.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Lower => Self::Upper,
+            Self::Upper => Self::Lower,
+        }
+    }
 }
 
 /// From what a ratchet session starts (section 15.1).

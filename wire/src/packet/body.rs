@@ -1,6 +1,6 @@
 //! The bodies of frames (protocol section 15.2) that need no keys to be read.
 //!
-//! Address updates are read by [`crate::address`] and re-keyings by [`crate::rekey`]; [`Body`] hands them on as bytes.
+//! Address updates are read by [`super::AddressUpdate`] and re-keyings by [`crate::rekey`]; [`Body`] hands them on as bytes.
 
 use super::FrameKind;
 use crate::codec::{DecodeError, Put, Reader};

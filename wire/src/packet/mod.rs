@@ -7,9 +7,11 @@
 
 mod acks;
 mod body;
+mod update;
 
 pub use acks::{ACK_RANGES_MAX, AckRanges, Inserted, SET_RANGES_MAX};
 pub use body::{Body, NAME_MAX, TEXT_MAX};
+pub use update::AddressUpdate;
 
 use crate::{
     codec::{DecodeError, Put, Reader, Wire},
