@@ -6,6 +6,9 @@
 //! The private nonce prefix of a blinded key depends on the blind. If it did not, one message signed under two blinds
 //! would use one nonce for two challenges, and everybody who knows the blinds could solve for the master secret.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
@@ -41,7 +44,7 @@ impl Factor {
         Self::with_context(bk, &ctx)
     }
 
-    pub(crate) fn with_context(bk: &[u8; 32], ctx: &[u8]) -> Self {
+    fn with_context(bk: &[u8; 32], ctx: &[u8]) -> Self {
         let b = Zeroizing::new(h512(&[bk, &[0], ctx]));
         let (mut low, prefix) = halves(&b);
         let s = Scalar::from_bytes_mod_order(low);
@@ -181,7 +184,11 @@ impl BlindedKey {
     /// `SIGN(self, label, body)`; `body` is the concatenation of the parts.
     #[must_use]
     pub fn sign(&self, net: &Network, label: &str, body: &[&[u8]]) -> Sig {
-        raw_sign::<Sha512>(&self.secret, &message(net, label, body), &self.public).to_bytes()
+        self.sign_bytes(&message(net, label, body))
+    }
+
+    fn sign_bytes(&self, message: &[u8]) -> Sig {
+        raw_sign::<Sha512>(&self.secret, message, &self.public).to_bytes()
     }
 }
 

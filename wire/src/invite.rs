@@ -228,7 +228,8 @@ impl Invite {
     /// The text of a link.
     #[must_use]
     pub fn link(&self) -> Zeroizing<String> {
-        let code = Zeroizing::new(BASE32_NOPAD.encode(&self.to_bytes()));
+        let mut code = Zeroizing::new(BASE32_NOPAD.encode(&self.to_bytes()));
+        code.make_ascii_lowercase();
         Zeroizing::new([PREFIX, code.as_str()].concat())
     }
 
