@@ -1,7 +1,7 @@
 //! Caps on what strangers can make an endpoint hold.
 //!
-//! Every first packet of a connection passes here before any key is computed for it. Whatever is turned away is turned away in
-//! silence: an answer would tell a scanner what listens here, and could be aimed at somebody else with a forged source.
+//! Every first packet of a connection passes here before its handshake begins. Whatever is turned away is turned away in silence: an
+//! answer would tell a scanner what listens here, and could be aimed at somebody else with a forged source.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 

@@ -51,7 +51,7 @@ pub struct EndpointConfig {
     pub alpns: Vec<Alpn>,
     /// Caps on what strangers can make us hold.
     pub limits: Limits,
-    /// Asked for the source of every first packet before anything is computed for it.
+    /// Asked for the source of every first packet that could be for us, before the handshake begins.
     pub admission: Option<AdmissionHook>,
 }
 

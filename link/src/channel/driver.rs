@@ -28,7 +28,7 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     pub(super) inbound: InboundQueue,
     /// The other side's requests that no answer is under way to.
-    open_requests: AtomicUsize,
+    pub(super) open_requests: AtomicUsize,
     end: watch::Sender<Option<ChannelError>>,
 }
 

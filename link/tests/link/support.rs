@@ -63,7 +63,7 @@ pub(crate) async fn accept(endpoint: &Endpoint) -> Connection {
     incoming.accept().await.unwrap()
 }
 
-/// Two ends of one connection, dialler first; the endpoints stay as long as the connections.
+/// Two ends of one connection, dialler first. The endpoints' handles go; their sockets stay with the connections.
 pub(crate) async fn pair(alpn: Alpn, profile: Profile) -> (Connection, Connection) {
     let node = node(alpn, profile);
     let addr = node.local_addr().unwrap();
@@ -72,8 +72,6 @@ pub(crate) async fn pair(alpn: Alpn, profile: Profile) -> (Connection, Connectio
         dialler.dial(addr, alpn, node_key(), None, AGES),
         accept(&node)
     );
-    // Keep the sockets for as long as the test runs: handles to endpoints are cheap.
-    std::mem::forget((dialler, node));
     (ours.unwrap(), theirs)
 }
 
