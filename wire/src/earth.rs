@@ -180,6 +180,23 @@ impl Wire for Opened {
     }
 }
 
+/// The answer to DELETE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deleted {
+    /// How many were there.
+    pub deleted: u16,
+}
+
+impl Wire for Deleted {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.put_u16(self.deleted);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { deleted: r.u16()? })
+    }
+}
+
 /// A deposit with the keeper's own sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item<'a> {
