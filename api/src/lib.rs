@@ -11,6 +11,8 @@ pub mod error;
 #[cfg(any(feature = "client", feature = "server"))]
 mod lines;
 pub mod paths;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod table;
 pub mod text;
 pub mod types;

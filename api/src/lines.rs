@@ -76,6 +76,20 @@ impl LineBuffer {
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
 
+    /// Adds bytes that were read elsewhere.
+    #[cfg(feature = "server")]
+    pub(crate) fn push(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = self.room();
+            let (piece, rest) = bytes.split_at(bytes.len().min(room.len()));
+            room.iter_mut()
+                .zip(piece)
+                .for_each(|(to, from)| *to = *from);
+            self.filled(piece.len());
+            bytes = rest;
+        }
+    }
+
     /// Notes that so many bytes of the room were filled.
     pub(crate) fn filled(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());

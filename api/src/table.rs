@@ -47,7 +47,7 @@ pub trait Method: Send + Sync + 'static {
     /// What it takes.
     type Params: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What it answers.
-    type Response: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
+    type Response: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static;
 }
 
 /// A row of the table.
