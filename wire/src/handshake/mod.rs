@@ -126,4 +126,4 @@ pub(crate) fn ratchet_public(secret: &[u8; 32]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -33,7 +33,12 @@ pub(crate) fn person(n: u8) -> Person {
     let generation = Generation::new(net(), u16::from(n), [n; 32]);
     Person {
         identity: Identity::from_secrets(&[n + 100; 32], &[n + 101; 32]),
-        bundle: generation.bundle(net(), Slot::new(n).unwrap(), Epoch(300 + u32::from(n)), &Chain::new([n; 32])),
+        bundle: generation.bundle(
+            net(),
+            Slot::new(n).unwrap(),
+            Epoch(300 + u32::from(n)),
+            &Chain::new([n; 32]),
+        ),
         name: format!("person {n}"),
     }
 }
@@ -86,15 +91,30 @@ impl Scene {
     }
 
     fn inviter(&self) -> Inviter<'_> {
-        Inviter::new(net(), &self.invite, &self.secrets.handshake_secret, &self.a.identity).unwrap()
+        Inviter::new(
+            net(),
+            &self.invite,
+            &self.secrets.handshake_secret,
+            &self.a.identity,
+        )
+        .unwrap()
     }
 
     fn approval(&self) -> Approval {
-        Approval::new(self.invitee.msg1(), &self.a.bundle, &self.a.name, answerer_seeds(60)).unwrap()
+        Approval::new(
+            self.invitee.msg1(),
+            &self.a.bundle,
+            &self.a.name,
+            answerer_seeds(60),
+        )
+        .unwrap()
     }
 
     fn msg2(&self) -> Vec<u8> {
-        self.inviter().answer(&self.approval()).unwrap().message(&first_message(0))
+        self.inviter()
+            .answer(&self.approval())
+            .unwrap()
+            .message(&first_message(0))
     }
 
     fn finish(&self, msg2: &[u8]) -> Result<Finished, HandshakeError> {
@@ -119,7 +139,11 @@ impl Scene {
         inner.put_var8(b"a");
         let mut reply = Payload2 {
             ik: self.a.identity.ik(),
-            invite_signature: self.a.identity.sign(net(), "invite-key", &[&signed_keys(&self.invite)]),
+            invite_signature: self.a.identity.sign(
+                net(),
+                "invite-key",
+                &[&signed_keys(&self.invite)],
+            ),
             ix: self.a.identity.ix(),
             devices: Devices::default(),
             certificate: self.a.identity.certificate(net()),
@@ -142,7 +166,10 @@ fn invite_of(identity: &IdentityKey, n: u8) -> (InviteSecrets, Invite) {
         root_seed: [n; 32],
         handshake_secret: [n + 1; 32],
     };
-    let entry = Entry::new(Addr::new("192.0.2.1:4433".parse().unwrap()), &NodeKey([1; 32]));
+    let entry = Entry::new(
+        Addr::new("192.0.2.1:4433".parse().unwrap()),
+        &NodeKey([1; 32]),
+    );
     let terms = InviteTerms {
         ask: false,
         start_epoch: Epoch(300),
@@ -155,7 +182,15 @@ fn invite_of(identity: &IdentityKey, n: u8) -> (InviteSecrets, Invite) {
 }
 
 fn start(invite: &Invite, b: &Person) -> Invitee {
-    Invitee::start(net(), invite, &b.identity, &b.bundle, &b.name, starter_seeds(50)).unwrap()
+    Invitee::start(
+        net(),
+        invite,
+        &b.identity,
+        &b.bundle,
+        &b.name,
+        starter_seeds(50),
+    )
+    .unwrap()
 }
 
 /// Message 1 by somebody who holds the invite but does not keep to the rules.
@@ -179,11 +214,20 @@ fn forged_msg1(scene: &Scene, caps: Caps, forge: impl FnOnce(&mut Payload1)) -> 
         name: "b".to_owned(),
     };
     forge(&mut payload);
-    [&[2][..], &caps.bytes(), &noise.write(&payload.to_bytes()).unwrap()].concat()
+    [
+        &[2][..],
+        &caps.bytes(),
+        &noise.write(&payload.to_bytes()).unwrap(),
+    ]
+    .concat()
 }
 
 fn assert_agreed(starter: &PairSecrets, answerer: &PairSecrets) {
-    assert!(starter.root == answerer.root && starter.s_rec == answerer.s_rec && starter.s_rekey == answerer.s_rekey);
+    assert!(
+        starter.root == answerer.root
+            && starter.s_rec == answerer.s_rec
+            && starter.s_rekey == answerer.s_rekey
+    );
     assert!(starter.outer_in == answerer.outer_out && starter.outer_out == answerer.outer_in);
 }
 
@@ -205,13 +249,29 @@ fn two_people_meet() {
     assert_eq!(answer.peer, peer_b);
     let finished = scene.finish(&answer.message(&first_message(0))).unwrap();
     assert_eq!(finished.first, first_message(0));
-    assert_eq!((finished.peer.ik, finished.peer.ix), (scene.a.identity.ik(), scene.a.identity.ix()));
-    assert_eq!((finished.peer.name.as_str(), &finished.peer.bundle), ("person 1", &scene.a.bundle));
+    assert_eq!(
+        (finished.peer.ik, finished.peer.ix),
+        (scene.a.identity.ik(), scene.a.identity.ix())
+    );
+    assert_eq!(
+        (finished.peer.name.as_str(), &finished.peer.bundle),
+        ("person 1", &scene.a.bundle)
+    );
     assert_agreed(&finished.secrets, &answer.secrets);
-    assert_eq!(answer.peer_ratchet, ratchet_public(&finished.ratchet_secret));
+    assert_eq!(
+        answer.peer_ratchet,
+        ratchet_public(&finished.ratchet_secret)
+    );
     assert_eq!(*answer.opener_secret, [62; 32]);
-    assert_eq!(finished.secrets.outer_in.epoch(), scene.b.bundle.epoch(), "e0 is the epoch of B's bundle");
-    assert!(scene.invitee.msg1().len() <= 4_062 && answer.message(&first_message(0)).len() <= 4_062, "bucket 1");
+    assert_eq!(
+        finished.secrets.outer_in.epoch(),
+        scene.b.bundle.epoch(),
+        "e0 is the epoch of B's bundle"
+    );
+    assert!(
+        scene.invitee.msg1().len() <= 4_062 && answer.message(&first_message(0)).len() <= 4_062,
+        "bucket 1"
+    );
 }
 
 #[test]
@@ -222,8 +282,14 @@ fn both_sides_go_on_after_a_restart() {
     let approval = Approval::decode(&scene.approval().to_bytes()).unwrap();
     assert_eq!(approval.msg1(), scene.invitee.msg1());
     let again = scene.inviter().answer(&approval).unwrap();
-    assert_eq!(again.message(&first_message(0)), scene.msg2(), "the same answer to the byte");
-    let finished = invitee.finish(net(), &scene.b.identity, &scene.msg2()).unwrap();
+    assert_eq!(
+        again.message(&first_message(0)),
+        scene.msg2(),
+        "the same answer to the byte"
+    );
+    let finished = invitee
+        .finish(net(), &scene.b.identity, &scene.msg2())
+        .unwrap();
     assert_agreed(&finished.secrets, &again.secrets);
     assert_eq!(start(&scene.invite, &scene.b).msg1(), scene.invitee.msg1());
     let twice = scene.finish(&scene.msg2()).unwrap();
@@ -278,13 +344,19 @@ fn cut_and_lengthened_messages_are_refused() {
     for len in (0..msg1.len()).step_by(13) {
         assert!(inviter.read(&msg1[..len]).is_err(), "length {len}");
     }
-    assert_eq!(inviter.read(&[msg1, &[0]].concat()), Err(HandshakeError::Sealed));
+    assert_eq!(
+        inviter.read(&[msg1, &[0]].concat()),
+        Err(HandshakeError::Sealed)
+    );
     let sealed = msg2.len() - first_message(0).to_bytes().len();
     for len in (0..sealed + 4).step_by(13).chain(sealed..sealed + 4) {
         assert!(scene.finish(&msg2[..len]).is_err(), "length {len}");
     }
     let answer = scene.inviter().answer(&scene.approval()).unwrap();
-    assert!(matches!(scene.finish(&answer.message(&first_message(1))), Err(HandshakeError::Decode(_))));
+    assert!(matches!(
+        scene.finish(&answer.message(&first_message(1))),
+        Err(HandshakeError::Decode(_))
+    ));
 }
 
 #[test]
@@ -304,13 +376,21 @@ fn stored_forms_refuse_damage() {
     }
     let other = person(3);
     assert_eq!(
-        scene.invitee.finish(net(), &other.identity, &scene.msg2()).err(),
+        scene
+            .invitee
+            .finish(net(), &other.identity, &scene.msg2())
+            .err(),
         Some(HandshakeError::Stored)
     );
     let mut damaged = invitee;
     damaged[10] ^= 1;
     let damaged = Invitee::decode(&damaged).unwrap();
-    assert_eq!(damaged.finish(net(), &scene.b.identity, &scene.msg2()).err(), Some(HandshakeError::Stored));
+    assert_eq!(
+        damaged
+            .finish(net(), &scene.b.identity, &scene.msg2())
+            .err(),
+        Some(HandshakeError::Stored)
+    );
 }
 
 #[test]
@@ -318,30 +398,66 @@ fn messages_of_another_invite_or_network_do_not_open() {
     let scene = Scene::new();
     let (secrets, invite) = invite_of(&scene.a.identity.ik(), 20);
     let other = Inviter::new(net(), &invite, &secrets.handshake_secret, &scene.a.identity).unwrap();
-    assert_eq!(other.read(scene.invitee.msg1()), Err(HandshakeError::Sealed));
+    assert_eq!(
+        other.read(scene.invitee.msg1()),
+        Err(HandshakeError::Sealed)
+    );
 
     let mut longer = scene.invite.clone();
     longer.expiry += 1;
-    let other = Inviter::new(net(), &longer, &scene.secrets.handshake_secret, &scene.a.identity).unwrap();
-    assert_eq!(other.read(scene.invitee.msg1()), Err(HandshakeError::Sealed), "a single field of the invite differs");
+    let other = Inviter::new(
+        net(),
+        &longer,
+        &scene.secrets.handshake_secret,
+        &scene.a.identity,
+    )
+    .unwrap();
+    assert_eq!(
+        other.read(scene.invitee.msg1()),
+        Err(HandshakeError::Sealed),
+        "a single field of the invite differs"
+    );
 
     let main = Network::main();
-    let other = Inviter::new(&main, &scene.invite, &scene.secrets.handshake_secret, &scene.a.identity).unwrap();
-    assert_eq!(other.read(scene.invitee.msg1()), Err(HandshakeError::Sealed));
+    let other = Inviter::new(
+        &main,
+        &scene.invite,
+        &scene.secrets.handshake_secret,
+        &scene.a.identity,
+    )
+    .unwrap();
+    assert_eq!(
+        other.read(scene.invitee.msg1()),
+        Err(HandshakeError::Sealed)
+    );
 }
 
 #[test]
 fn an_answer_to_another_message_does_not_open() {
     let scene = Scene::new();
-    let second = Invitee::start(net(), &scene.invite, &scene.b.identity, &scene.b.bundle, "b", starter_seeds(80)).unwrap();
-    assert_eq!(second.finish(net(), &scene.b.identity, &scene.msg2()).err(), Some(HandshakeError::Sealed));
+    let second = Invitee::start(
+        net(),
+        &scene.invite,
+        &scene.b.identity,
+        &scene.b.bundle,
+        "b",
+        starter_seeds(80),
+    )
+    .unwrap();
+    assert_eq!(
+        second.finish(net(), &scene.b.identity, &scene.msg2()).err(),
+        Some(HandshakeError::Sealed)
+    );
 }
 
 #[test]
 fn an_inviter_needs_what_belongs_to_the_invite() {
     let scene = Scene::new();
     let stranger = person(3);
-    for (secret, identity) in [(&[1; 32], &scene.a.identity), (&scene.secrets.handshake_secret, &stranger.identity)] {
+    for (secret, identity) in [
+        (&[1; 32], &scene.a.identity),
+        (&scene.secrets.handshake_secret, &stranger.identity),
+    ] {
         let refused = Inviter::new(net(), &scene.invite, secret, identity);
         assert_eq!(refused.err(), Some(HandshakeError::Stored));
     }
@@ -351,26 +467,72 @@ fn an_inviter_needs_what_belongs_to_the_invite() {
 fn the_invitee_checks_who_answers() {
     let scene = Scene::new();
     let stranger = person(3).identity;
-    assert!(scene.finish(&scene.forged(|_, _| {})).is_ok(), "the forger's honest answer");
+    assert!(
+        scene.finish(&scene.forged(|_, _| {})).is_ok(),
+        "the forger's honest answer"
+    );
 
-    let check = |forge: &dyn Fn(&mut Payload2, &mut Vec<u8>)| scene.finish(&scene.forged(forge)).err().unwrap();
-    assert_eq!(check(&|reply, _| reply.ik = stranger.ik()), HandshakeError::Fingerprint);
-    assert_eq!(check(&|reply, _| reply.invite_signature[0] ^= 1), HandshakeError::InviteSignature);
-    let other_purpose = scene.a.identity.sign(net(), "bundle", &[&signed_keys(&scene.invite)]);
-    assert_eq!(check(&|reply, _| reply.invite_signature = other_purpose), HandshakeError::InviteSignature);
-    assert_eq!(check(&|reply, _| reply.ix = stranger.ix()), HandshakeError::Certificate);
-    assert_eq!(check(&|reply, _| reply.devices.device = 2), HandshakeError::Certificate);
-    assert_eq!(check(&|reply, _| reply.certificate = stranger.certificate(net())), HandshakeError::Certificate);
-    assert_eq!(check(&|reply, _| reply.ct[1_088..].fill(0)), HandshakeError::Key { field: "ciphertext" });
+    let check = |forge: &dyn Fn(&mut Payload2, &mut Vec<u8>)| {
+        scene.finish(&scene.forged(forge)).err().unwrap()
+    };
+    assert_eq!(
+        check(&|reply, _| reply.ik = stranger.ik()),
+        HandshakeError::Fingerprint
+    );
+    assert_eq!(
+        check(&|reply, _| reply.invite_signature[0] ^= 1),
+        HandshakeError::InviteSignature
+    );
+    let other_purpose = scene
+        .a
+        .identity
+        .sign(net(), "bundle", &[&signed_keys(&scene.invite)]);
+    assert_eq!(
+        check(&|reply, _| reply.invite_signature = other_purpose),
+        HandshakeError::InviteSignature
+    );
+    assert_eq!(
+        check(&|reply, _| reply.ix = stranger.ix()),
+        HandshakeError::Certificate
+    );
+    assert_eq!(
+        check(&|reply, _| reply.devices.device = 2),
+        HandshakeError::Certificate
+    );
+    assert_eq!(
+        check(&|reply, _| reply.certificate = stranger.certificate(net())),
+        HandshakeError::Certificate
+    );
+    assert_eq!(
+        check(&|reply, _| reply.ct[1_088..].fill(0)),
+        HandshakeError::Key {
+            field: "ciphertext"
+        }
+    );
     assert_eq!(check(&|reply, _| reply.ct[0] ^= 1), HandshakeError::Sealed);
-    assert_eq!(check(&|reply, _| reply.sealed = vec![0; 2_200]), HandshakeError::Sealed);
-    assert!(matches!(check(&|_, inner| inner.put_u8(0)), HandshakeError::Decode(_)));
-    assert!(matches!(check(&|_, inner| inner[6..38].fill(0)), HandshakeError::Decode(_)), "the import rules of the bundle");
+    assert_eq!(
+        check(&|reply, _| reply.sealed = vec![0; 2_200]),
+        HandshakeError::Sealed
+    );
+    assert!(matches!(
+        check(&|_, inner| inner.put_u8(0)),
+        HandshakeError::Decode(_)
+    ));
+    assert!(
+        matches!(
+            check(&|_, inner| inner[6..38].fill(0)),
+            HandshakeError::Decode(_)
+        ),
+        "the import rules of the bundle"
+    );
     let long = |inner: &mut Vec<u8>| {
         inner.truncate(Bundle::LEN);
         inner.put_var8(&[b'n'; 65]);
     };
-    assert!(matches!(check(&|_, inner| long(inner)), HandshakeError::Decode(_)));
+    assert!(matches!(
+        check(&|_, inner| long(inner)),
+        HandshakeError::Decode(_)
+    ));
 }
 
 #[test]
@@ -378,35 +540,70 @@ fn the_inviter_checks_who_asks() {
     let scene = Scene::new();
     let inviter = scene.inviter();
     let stranger = person(3).identity;
-    let check = |forge: &dyn Fn(&mut Payload1)| inviter.read(&forged_msg1(&scene, Caps::OURS, forge)).err();
+    let check =
+        |forge: &dyn Fn(&mut Payload1)| inviter.read(&forged_msg1(&scene, Caps::OURS, forge)).err();
     assert_eq!(check(&|_| {}), None, "the forger's honest message");
-    assert_eq!(check(&|p| p.ik = stranger.ik()), Some(HandshakeError::Certificate));
-    assert_eq!(check(&|p| p.certificate = stranger.certificate(net())), Some(HandshakeError::Certificate));
-    assert_eq!(check(&|p| p.devices.device = 9), Some(HandshakeError::Certificate));
+    assert_eq!(
+        check(&|p| p.ik = stranger.ik()),
+        Some(HandshakeError::Certificate)
+    );
+    assert_eq!(
+        check(&|p| p.certificate = stranger.certificate(net())),
+        Some(HandshakeError::Certificate)
+    );
+    assert_eq!(
+        check(&|p| p.devices.device = 9),
+        Some(HandshakeError::Certificate)
+    );
     let myself = |p: &mut Payload1| {
         let ix = scene.b.identity.ix();
         p.ik = scene.a.identity.ik();
-        p.certificate = scene.a.identity.sign(net(), "bundle", &[ix.as_ref(), &p.devices.to_bytes()]);
+        p.certificate =
+            scene
+                .a
+                .identity
+                .sign(net(), "bundle", &[ix.as_ref(), &p.devices.to_bytes()]);
     };
     assert_eq!(check(&myself), Some(HandshakeError::Oneself));
-    let kem = HandshakeError::Key { field: "X-Wing key" };
+    let kem = HandshakeError::Key {
+        field: "X-Wing key",
+    };
     assert_eq!(check(&|p| p.ek[..3].fill(0xff)), Some(kem.clone()));
     assert_eq!(check(&|p| p.ek[1_184..].fill(0)), Some(kem));
-    assert_eq!(check(&|p| p.ratchet = [0; 32]), Some(HandshakeError::Key { field: "ratchet key" }));
-    assert!(matches!(check(&|p| p.name = "n".repeat(65)), Some(HandshakeError::Decode(_))));
-    assert!(matches!(check(&|p| p.devices.device = 0), Some(HandshakeError::Decode(_))));
+    assert_eq!(
+        check(&|p| p.ratchet = [0; 32]),
+        Some(HandshakeError::Key {
+            field: "ratchet key"
+        })
+    );
+    assert!(matches!(
+        check(&|p| p.name = "n".repeat(65)),
+        Some(HandshakeError::Decode(_))
+    ));
+    assert!(matches!(
+        check(&|p| p.devices.device = 0),
+        Some(HandshakeError::Decode(_))
+    ));
 }
 
 #[test]
 fn capabilities_are_checked_and_bound() {
     let scene = Scene::new();
     let caps = |min, max, suites| Caps { min, max, suites };
-    let read = |caps| scene.inviter().read(&forged_msg1(&scene, caps, |_| {})).err();
+    let read = |caps| {
+        scene
+            .inviter()
+            .read(&forged_msg1(&scene, caps, |_| {}))
+            .err()
+    };
     for good in [caps(1, 1, 1), caps(1, 3, 5)] {
         assert_eq!(read(good), None);
     }
     for (min, max, suites) in [(2, 3, 1), (0, 1, 1), (1, 0, 1), (1, 1, 2)] {
-        assert_eq!(read(caps(min, max, suites)), Some(HandshakeError::Unsupported { min, max, suites }));
+        assert_eq!(
+            read(caps(min, max, suites)),
+            Some(HandshakeError::Unsupported { min, max, suites })
+        );
     }
     // Somebody on the way who narrows what is offered is noticed.
     let mut narrowed = forged_msg1(&scene, caps(1, 3, 5), |_| {});
@@ -428,11 +625,25 @@ fn long_names_are_refused_at_once() {
     let scene = Scene::new();
     let name = "n".repeat(65);
     let refused = HandshakeError::NameTooLong { len: 65, max: 64 };
-    let started = Invitee::start(net(), &scene.invite, &scene.b.identity, &scene.b.bundle, &name, starter_seeds(1));
+    let started = Invitee::start(
+        net(),
+        &scene.invite,
+        &scene.b.identity,
+        &scene.b.bundle,
+        &name,
+        starter_seeds(1),
+    );
     assert_eq!(started.err(), Some(refused.clone()));
     let approved = Approval::new(&[], &scene.a.bundle, &name, answerer_seeds(1));
     assert_eq!(approved.err(), Some(refused));
-    let longest = Invitee::start(net(), &scene.invite, &scene.b.identity, &scene.b.bundle, &name[1..], starter_seeds(1));
+    let longest = Invitee::start(
+        net(),
+        &scene.invite,
+        &scene.b.identity,
+        &scene.b.bundle,
+        &name[1..],
+        starter_seeds(1),
+    );
     assert!(scene.inviter().read(longest.unwrap().msg1()).is_ok());
 }
 
@@ -447,7 +658,10 @@ fn debug_output_holds_no_secrets() {
         starter_seeds(1),
         answerer_seeds(1)
     );
-    assert_eq!(shown, "Invitee { .. } Approval { .. } Identity { .. } StarterSeeds { .. } AnswererSeeds { .. }");
+    assert_eq!(
+        shown,
+        "Invitee { .. } Approval { .. } Identity { .. } StarterSeeds { .. } AnswererSeeds { .. }"
+    );
     let finished = format!("{:?}", scene.finish(&scene.msg2()).unwrap());
     assert!(finished.contains("PairSecrets { .. }"));
 }
@@ -456,7 +670,12 @@ fn debug_output_holds_no_secrets() {
 fn the_box_needs_the_kem_secret() {
     let (h1, shared) = ([1; 32], extract(&[2; 32], &[]));
     let sealed = seal_box(net(), "msg2-box", &h1, &shared, b"inside");
-    assert_eq!(open_box(net(), "msg2-box", &h1, &shared, &sealed).unwrap().as_slice(), b"inside");
+    assert_eq!(
+        open_box(net(), "msg2-box", &h1, &shared, &sealed)
+            .unwrap()
+            .as_slice(),
+        b"inside"
+    );
     assert!(open_box(net(), "rec-box", &h1, &shared, &sealed).is_none());
     assert!(open_box(net(), "msg2-box", &[3; 32], &shared, &sealed).is_none());
     assert!(open_box(net(), "msg2-box", &h1, &extract(&[9; 32], &[]), &sealed).is_none());

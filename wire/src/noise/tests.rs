@@ -19,7 +19,8 @@ fn cacophony_kkpsk0() {
     let starter_static = key("e61ef9919cde45dd5f82166404bd08e38bceb5dfdfded0a34c8df7ed542214d1");
     let answerer_static = key("4a3acbfdb163dec651dfa3194dece676d437029c62a408b4c5ea9114246e4893");
     let starter_ephemeral = key("893e28b9dc6ca8d611ab664754b8ceb7bac5117349a4439a6b0569da977c464a");
-    let answerer_ephemeral = key("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b");
+    let answerer_ephemeral =
+        key("bbdb4cdbd309f1a1f2e1456967fe288cadd6f712d65dc7b7793d5e63da6b375b");
     let starter = Keys {
         pattern: Pattern::KkPsk0,
         prologue: b"John Galt",
@@ -37,10 +38,20 @@ fn cacophony_kkpsk0() {
     let mut a = Noise::starter(&starter).unwrap();
     let mut b = Noise::answerer(&answerer).unwrap();
     let first = a.write(b"Ludwig von Mises").unwrap();
-    assert_eq!(first, bytes("ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c794423f19812300a6051f02195db0722909fc920796814cfc886ab3a8083c66a5961"));
+    assert_eq!(
+        first,
+        bytes(
+            "ca35def5ae56cec33dc2036731ab14896bc4c75dbb07a61f879f8e3afa4c794423f19812300a6051f02195db0722909fc920796814cfc886ab3a8083c66a5961"
+        )
+    );
     assert_eq!(b.read(&first).unwrap().as_slice(), b"Ludwig von Mises");
     let second = b.write(b"Murray Rothbard").unwrap();
-    assert_eq!(second, bytes("95ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f14480884320acfe866b4ede922f007d89dbf507216d6aa8646c7fba098da374b1784d4b"));
+    assert_eq!(
+        second,
+        bytes(
+            "95ebc60d2b1fa672c1f46a8aa265ef51bfe38e7ccb39ec5be34069f14480884320acfe866b4ede922f007d89dbf507216d6aa8646c7fba098da374b1784d4b"
+        )
+    );
     assert_eq!(a.read(&second).unwrap().as_slice(), b"Murray Rothbard");
     let hash = key("32afcdbb63cf90f25409090bc11f7546c534dfb03f37c1626a0cf758881e746f");
     assert_eq!((a.hash(), b.hash()), (Ok(hash), Ok(hash)));
@@ -48,8 +59,16 @@ fn cacophony_kkpsk0() {
     let (k1, k2) = a.split();
     assert!((&k1, &k2) == (&b.split().0, &b.split().1));
     for (k, text, sealed) in [
-        (k1, "F. A. Hayek", "d213fdd768eeef05ee236c6d2983b2029bb472567a5831f4ff592c"),
-        (k2, "Carl Menger", "facf98016edcfc2566b16866935329b4da833dcd3bbb4173cf638e"),
+        (
+            k1,
+            "F. A. Hayek",
+            "d213fdd768eeef05ee236c6d2983b2029bb472567a5831f4ff592c",
+        ),
+        (
+            k2,
+            "Carl Menger",
+            "facf98016edcfc2566b16866935329b4da833dcd3bbb4173cf638e",
+        ),
     ] {
         assert_eq!(crate::kdf::seal(&k, &[], text.as_bytes()), bytes(sealed));
     }
@@ -74,7 +93,10 @@ fn pair(pattern: Pattern, psks: [u8; 2]) -> (Noise, Noise) {
         ephemeral: &[4; 32],
         ..starter
     };
-    (Noise::starter(&starter).unwrap(), Noise::answerer(&answerer).unwrap())
+    (
+        Noise::starter(&starter).unwrap(),
+        Noise::answerer(&answerer).unwrap(),
+    )
 }
 
 #[test]
@@ -86,7 +108,11 @@ fn messages_repeat_to_the_byte_and_every_byte_counts() {
         for at in 0..first.len() {
             let mut changed = first.clone();
             changed[at] ^= 1;
-            assert_eq!(pair(pattern, [9, 9]).1.read(&changed), Err(NoiseError), "byte {at}");
+            assert_eq!(
+                pair(pattern, [9, 9]).1.read(&changed),
+                Err(NoiseError),
+                "byte {at}"
+            );
         }
         for len in 0..first.len() {
             assert!(b.read(&first[..len]).is_err());

@@ -332,3 +332,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn address_updates_are_for_one_recipient() {
+    use crate::handshake::tests::{net, person};
+    let (alice, bob, eve) = (person(1), person(2), person(3));
+    let (ik_a, ik_b, ik_e) = (alice.identity.ik(), bob.identity.ik(), eve.identity.ik());
+    let update = AddressUpdate::sign(net(), &alice.identity, &ik_b, &alice.bundle, 6);
+    let bytes = update.to_bytes();
+    let read = AddressUpdate::decode(&bytes).unwrap();
+    assert_eq!(
+        (&read, read.previous, &read.bundle),
+        (&update, 6, &alice.bundle)
+    );
+    assert!(read.verify(net(), &ik_a, &ik_b).is_ok());
+    assert!(
+        read.verify(net(), &ik_a, &ik_e).is_err(),
+        "handed on to somebody else"
+    );
+    assert!(
+        read.verify(net(), &ik_e, &ik_b).is_err(),
+        "claimed by somebody else"
+    );
+    for at in [0, 10, bytes.len() - 66, bytes.len() - 1] {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        let refused = AddressUpdate::decode(&changed)
+            .map_or(true, |update| update.verify(net(), &ik_a, &ik_b).is_err());
+        assert!(refused, "byte {at}");
+    }
+    for len in (0..bytes.len()).step_by(50) {
+        assert!(AddressUpdate::decode(&bytes[..len]).is_err());
+    }
+}

@@ -54,7 +54,10 @@ fn a_changed_ciphertext_gives_another_secret() {
         changed[at] ^= 4;
         assert_ne!(key.decapsulate(&changed).unwrap(), shared, "byte {at}");
     }
-    assert_ne!(KemKey::from_seed(&[3; 32]).decapsulate(&ct).unwrap(), shared);
+    assert_ne!(
+        KemKey::from_seed(&[3; 32]).decapsulate(&ct).unwrap(),
+        shared
+    );
 }
 
 #[test]
@@ -62,7 +65,10 @@ fn keys_and_ciphertexts_of_small_order_are_refused() {
     let key = KemKey::from_seed(&[1; 32]);
     let (mut ct, _) = encapsulate(&key.public(), &[2; 64]).unwrap();
     // u = 0 and u = 1 have orders 2 and 4.
-    for low in [[0; 32], bytes("0100000000000000000000000000000000000000000000000000000000000000")] {
+    for low in [
+        [0; 32],
+        bytes("0100000000000000000000000000000000000000000000000000000000000000"),
+    ] {
         let mut public = key.public();
         public[EK_LEN - 32..].copy_from_slice(&low);
         assert_eq!(encapsulate(&public, &[2; 64]).err(), Some(XWingError));

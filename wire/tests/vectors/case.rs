@@ -57,6 +57,13 @@ impl Case {
             .collect()
     }
 
+    pub(crate) fn pairs(&self, field: &str) -> Vec<(u64, u64)> {
+        let list = self.value(field).as_array().expect("a list");
+        list.iter()
+            .map(|v| (v[0].as_u64().unwrap(), v[1].as_u64().unwrap()))
+            .collect()
+    }
+
     pub(crate) fn hex(&self, field: &str) -> Vec<u8> {
         HEXLOWER.decode(self.text(field).as_bytes()).expect("hex")
     }

@@ -4,5 +4,6 @@
 
 mod case;
 mod channels;
+mod handshakes;
 mod places;
 mod primitives;
