@@ -26,7 +26,7 @@ pub enum Content<'a> {
     Handshake1(&'a [u8]),
     /// For [`crate::handshake::Invitee::finish`].
     Handshake2(&'a [u8]),
-    /// For [`crate::recovery::Answerer::read`].
+    /// For [`crate::recovery::Parties::read`].
     Recovery1(&'a [u8]),
     /// For [`crate::recovery::Starter::finish`].
     Recovery2(&'a [u8]),

@@ -334,3 +334,108 @@ proptest! {
         carry(b, a, b"of it");
     }
 }
+
+/// From an invite to the first messages in both directions, with restarts wherever somebody waits.
+#[test]
+fn a_handshake_gives_a_session() {
+    use hermes_wire::{
+        Wire as _,
+        address::{Bundle, Chain, Generation},
+        deposit::Bucket,
+        handshake::{AnswererSeeds, Approval, Identity, Invitee, Inviter, StarterSeeds},
+        ids::{Epoch, NodeKey, Slot},
+        invite::{Entry, InviteSecrets, InviteTerms},
+        node::Addr,
+        packet::{NAME_MAX, SessionMessage},
+    };
+
+    let net = Network::lab();
+    let bundle = |n: u8| -> Bundle {
+        let slot = Slot::new(n).unwrap();
+        Generation::new(&net, 0, [n; 32]).bundle(&net, slot, Epoch(300), &Chain::new([n; 32]))
+    };
+    let alice = Identity::from_secrets(&[1; 32], &[2; 32]);
+    let bob = Identity::from_secrets(&[3; 32], &[4; 32]);
+    let secrets = InviteSecrets {
+        root_seed: [5; 32],
+        handshake_secret: [6; 32],
+    };
+    let terms = InviteTerms {
+        ask: true,
+        start_epoch: Epoch(300),
+        expiry: 7_300,
+        identity: alice.ik(),
+        nodes: vec![Entry::new(
+            Addr::new("192.0.2.1:4433".parse().unwrap()),
+            &NodeKey([1; 32]),
+        )],
+    };
+    let invite = secrets.invite(&net, [7; 32], terms).unwrap();
+
+    let seeds = StarterSeeds {
+        ephemeral: [8; 32],
+        kem: [9; 32],
+        ratchet: [10; 32],
+    };
+    let invitee = Invitee::start(&net, &invite, &bob, &bundle(1), "bob", seeds).unwrap();
+    let inviter = Inviter::new(&net, &invite, &secrets.handshake_secret, &alice).unwrap();
+    let seeds = AnswererSeeds {
+        ephemeral: [11; 32],
+        encapsulation: [12; 64],
+        opener: [13; 32],
+    };
+    let longest_name = "a".repeat(NAME_MAX);
+    let approval = Approval::new(invitee.msg1(), &bundle(2), &longest_name, seeds).unwrap();
+    let answer = inviter.answer(&approval).unwrap();
+
+    let mut a = Session::open_as_opener(
+        &answer.secrets.root,
+        &answer.peer_ratchet,
+        &answer.opener_secret,
+    )
+    .unwrap();
+    // A first packet of this size still leaves message 2 in its bucket: room for acknowledgements and a profile.
+    let first_packet = [0x5a; 287];
+    let (olm_type, olm) = a.encrypt(&first_packet).unwrap();
+    assert!(olm.len() + 3 <= answer.room_for_first());
+    let msg2 = answer.message(&SessionMessage {
+        generation: 0,
+        olm_type,
+        olm,
+    });
+    assert!(
+        msg2.len() <= Bucket::Medium.max_content(),
+        "{} bytes",
+        msg2.len()
+    );
+
+    let invitee = Invitee::decode(&invitee.to_bytes()).unwrap();
+    let finished = invitee.finish(&net, &bob, &msg2).unwrap();
+    let mut b = Session::open_as_other(&finished.secrets.root, &finished.ratchet_secret);
+    let text = b
+        .decrypt(finished.first.olm_type, &finished.first.olm)
+        .unwrap();
+    assert_eq!(text.as_slice(), first_packet);
+    restart(&mut a);
+    carry(&mut b, &mut a, b"hello alice");
+    carry(&mut a, &mut b, b"hello bob");
+}
+
+#[test]
+fn the_largest_packet_fits_the_largest_deposit() {
+    use hermes_wire::{
+        Wire as _,
+        content::Content,
+        deposit::Bucket,
+        packet::{PACKET_MAX, SessionMessage},
+    };
+    let (mut a, _) = pair();
+    let (olm_type, olm) = a.encrypt(&vec![1; PACKET_MAX]).unwrap();
+    let message = SessionMessage {
+        generation: 0,
+        olm_type,
+        olm,
+    };
+    assert!(Content::session(&message).len() <= Bucket::Huge.max_content());
+    assert_eq!(SessionMessage::decode(&message.to_bytes()), Ok(message));
+}

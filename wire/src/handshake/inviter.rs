@@ -12,6 +12,7 @@ use crate::{
     address::Bundle,
     codec::{DecodeError, Put as _, Reader, Wire},
     content::{HANDSHAKE_1, HANDSHAKE_2},
+    deposit::Bucket,
     ids::HandshakeKey,
     invite::{Invite, fingerprint},
     kdf::Secret,
@@ -242,6 +243,14 @@ fn peer(payload: Payload1, ix: HandshakeKey) -> Peer {
 }
 
 impl Answer {
+    /// How many bytes the first session message may have, so that message 2 stays in its bucket.
+    #[must_use]
+    pub const fn room_for_first(&self) -> usize {
+        Bucket::Medium
+            .max_content()
+            .saturating_sub(self.message.len())
+    }
+
     /// Message 2: the content for B's mailbox, under [`Invite::answer_outer_key`]. `first` is A's first session message; it belongs to
     /// session 0. Store the result, since it has to be the same in every repetition.
     #[must_use]

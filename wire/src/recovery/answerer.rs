@@ -10,6 +10,7 @@ use crate::{
     address::Bundle,
     codec::{DecodeError, Put as _, Reader, Wire},
     content::{RECOVERY_1, RECOVERY_2},
+    deposit::Bucket,
     handshake::{AnswererSeeds, HandshakeError, bad_kem_key, check_keys, seal_box},
     kdf::Secret,
     noise::Noise,
@@ -177,6 +178,14 @@ fn request(counter: u64, payload: Payload1) -> Request {
 }
 
 impl Answer {
+    /// How many bytes the first session message may have, so that message 2 stays in its bucket.
+    #[must_use]
+    pub const fn room_for_first(&self) -> usize {
+        Bucket::Medium
+            .max_content()
+            .saturating_sub(self.message.len())
+    }
+
     /// Message 2: a content for the contact's mailbox, under [`super::outer_key`]. `first` is our first message in the new session.
     /// Store the result, since it has to be the same in every repetition.
     #[must_use]
