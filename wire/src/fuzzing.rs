@@ -7,7 +7,7 @@ use crate::deposit::DepositRef;
 use crate::invite::Invite;
 use crate::knock::Knock;
 use crate::mailbox::Descriptor;
-use crate::node::{NodeRecord, NodeUri};
+use crate::node::{Addr, NodeRecord, NodeUri};
 use crate::receipt::Receipt;
 use crate::{earth, link, sky};
 
@@ -15,7 +15,8 @@ use crate::{earth, link, sky};
 #[must_use]
 pub fn decode_any(bytes: &[u8]) -> usize {
     let mut accepted = [
-        FriendAddress::reload(bytes).is_ok(),
+        FriendAddress::decode(bytes).is_ok(),
+        Addr::decode(bytes).is_ok(),
         Descriptor::decode(bytes).is_ok(),
         DepositRef::parse(bytes).is_ok(),
         Receipt::decode(bytes).is_ok(),

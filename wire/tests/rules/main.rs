@@ -1,0 +1,11 @@
+//! What must hold for every value, not only for those in the vectors.
+
+mod addresses;
+mod decoders;
+mod deposits;
+mod invites;
+mod mutations;
+mod networks;
+mod nodes;
+mod samples;
+mod trees;
