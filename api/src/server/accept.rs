@@ -29,6 +29,9 @@ use crate::error::{ApiError, ErrorCode};
 /// How long a client that is turned away may take to read why.
 const REFUSAL_WAIT: Duration = Duration::from_secs(1);
 
+/// Clients being turned away at once; further ones are told nothing.
+const REFUSALS_MAX: usize = 64;
+
 /// After an error of the system, such as too many open files, before accepting again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -123,7 +126,7 @@ pub fn serve(listener: Listener, methods: Methods, options: Options) -> Handle {
         methods,
         ids: Arc::new(ids),
         slots: Arc::clone(&handle.slots),
-        refusals: Arc::new(Semaphore::new(connections_max)),
+        refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
         tasks: handle.tasks.clone(),
         stop,
         options,
@@ -152,7 +155,7 @@ struct Door {
     options: Options,
     ids: Arc<Ids>,
     slots: Arc<Semaphore>,
-    /// Bounds those who are being turned away; beyond it they are just dropped.
+    /// One permit for each client that may be in the course of being turned away.
     refusals: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,

@@ -84,11 +84,7 @@ where
             for entry in batch {
                 let response = match entry {
                     Ok(BatchEntry::Call(request)) if this.is_subscription(&request.method) => {
-                        let error = ApiError::new(
-                            ErrorCode::InvalidRequest,
-                            "subscribe outside of a batch",
-                        );
-                        fail(request.id, error)
+                        fail(request.id, subscription_in_batch())
                     }
                     Ok(BatchEntry::Call(request)) => this.call(request).await,
                     Ok(BatchEntry::Notification(notification)) => {
