@@ -5,6 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "net")]
+pub mod client;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod proto;
 #[cfg(feature = "net")]
 pub mod store;
