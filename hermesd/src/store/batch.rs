@@ -33,7 +33,8 @@ impl Batch {
 
     /// Puts a value; it is wiped from memory when the batch is gone.
     pub fn put(&mut self, table: Table, key: &[u8], value: impl Into<Vec<u8>>) {
-        self.rows.insert((table, key.to_vec()), Some(Zeroizing::new(value.into())));
+        self.rows
+            .insert((table, key.to_vec()), Some(Zeroizing::new(value.into())));
     }
 
     /// Deletes a row; that there is none is no error.
@@ -43,7 +44,10 @@ impl Batch {
 
     /// Appends an event of `time_ms`, Unix milliseconds, to the log.
     pub fn event(&mut self, time_ms: u64, payload: impl Into<Vec<u8>>) {
-        self.events.push(NewEvent { time_ms, payload: Zeroizing::new(payload.into()) });
+        self.events.push(NewEvent {
+            time_ms,
+            payload: Zeroizing::new(payload.into()),
+        });
     }
 
     /// Adds the changes of `later` to these; where both change a row, `later` counts.

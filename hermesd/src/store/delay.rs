@@ -50,7 +50,9 @@ mod tests {
         let delays: Vec<_> = (0..11).map(|_| delay.failed(5_000)).collect();
         assert_eq!(
             delays,
-            [0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]
+            [
+                0, 0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000
+            ]
         );
     }
 
@@ -69,7 +71,10 @@ mod tests {
 
     #[test]
     fn no_number_of_failures_overflows() {
-        let mut delay = UnlockDelay { failures: u32::MAX - 1, until_ms: 0 };
+        let mut delay = UnlockDelay {
+            failures: u32::MAX - 1,
+            until_ms: 0,
+        };
         assert_eq!(delay.failed(u64::MAX), 60_000);
         assert_eq!(delay.failed(1), 60_000);
     }

@@ -75,7 +75,9 @@ pub struct DirDisk {
 impl DirDisk {
     /// The folder of a store that is there or is to be made; it is made, for its owner alone, when the lock is taken.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -84,7 +86,9 @@ impl DirDisk {
 
     /// Moves a database that no header belongs to out of the way, without deleting anything.
     fn set_aside(&self, database: &Path) -> io::Result<()> {
-        let free = (1u32..).map(|n| self.path(&format!("db.set-aside-{n}"))).find(|path| !path.exists());
+        let free = (1u32..)
+            .map(|n| self.path(&format!("db.set-aside-{n}")))
+            .find(|path| !path.exists());
         match free {
             Some(path) => fs::rename(database, path),
             None => Err(io::ErrorKind::AlreadyExists.into()),
@@ -112,7 +116,11 @@ impl Disk for DirDisk {
         let path = self.path(file.name());
         let temporary = self.path(file.temporary_name());
         let old = Erasable::open(&path);
-        let mut new = private_file().write(true).create(true).truncate(true).open(&temporary)?;
+        let mut new = private_file()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&temporary)?;
         new.write_all(bytes)?;
         new.sync_all()?;
         drop(new);
@@ -126,7 +134,9 @@ impl Disk for DirDisk {
         let path = self.path("db");
         let there = path.join("version").try_exists()?;
         match expect {
-            Expect::Database if !there => return Err(BackendError::Damaged("it is missing".to_owned())),
+            Expect::Database if !there => {
+                return Err(BackendError::Damaged("it is missing".to_owned()));
+            }
             Expect::Nothing if path.try_exists()? => self.set_aside(&path)?,
             _ => {}
         }
@@ -144,14 +154,20 @@ struct Erasable(Option<File>);
 
 impl Erasable {
     fn open(path: &Path) -> Self {
-        Self(if cfg!(unix) { OpenOptions::new().write(true).open(path).ok() } else { None })
+        Self(if cfg!(unix) {
+            OpenOptions::new().write(true).open(path).ok()
+        } else {
+            None
+        })
     }
 
     fn erase(self) {
         let Some(mut file) = self.0 else { return };
         let erased = file
             .metadata()
-            .and_then(|metadata| file.write_all(&vec![0; metadata.len().min(SMALL_FILE_BYTES_MAX) as usize]))
+            .and_then(|metadata| {
+                file.write_all(&vec![0; metadata.len().min(SMALL_FILE_BYTES_MAX) as usize])
+            })
             .and_then(|()| file.sync_data());
         if let Err(error) = erased {
             tracing::debug!(%error, "old key file not overwritten");
@@ -184,7 +200,11 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
 
 /// Makes names in a folder durable. Windows does this by itself and has no such call.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(windows) { Ok(()) } else { File::open(path)?.sync_all() }
+    if cfg!(windows) {
+        Ok(())
+    } else {
+        File::open(path)?.sync_all()
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +219,10 @@ mod tests {
         assert!(disk.read(SmallFile::Header).unwrap().is_none());
         for bytes in [b"first and longer".as_slice(), b"second"] {
             disk.replace(SmallFile::Header, bytes).unwrap();
-            assert_eq!(disk.read(SmallFile::Header).unwrap().unwrap().as_slice(), bytes);
+            assert_eq!(
+                disk.read(SmallFile::Header).unwrap().unwrap().as_slice(),
+                bytes
+            );
         }
         assert!(disk.read(SmallFile::Subkeys).unwrap().is_none());
         #[cfg(unix)]
@@ -209,7 +232,10 @@ mod tests {
                 let path = folder.path().join("store").join(name);
                 fs::metadata(path).unwrap().permissions().mode() & 0o777
             };
-            assert_eq!((mode(""), mode("header"), mode("lock")), (0o700, 0o600, 0o600));
+            assert_eq!(
+                (mode(""), mode("header"), mode("lock")),
+                (0o700, 0o600, 0o600)
+            );
         }
     }
 
@@ -218,9 +244,11 @@ mod tests {
     fn the_bytes_of_a_replaced_file_are_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         let disk = DirDisk::new(folder.path());
-        disk.replace(SmallFile::Subkeys, b"secret of yesterday").unwrap();
+        disk.replace(SmallFile::Subkeys, b"secret of yesterday")
+            .unwrap();
         let mut old = File::open(folder.path().join("subkeys")).unwrap();
-        disk.replace(SmallFile::Subkeys, b"secret of today").unwrap();
+        disk.replace(SmallFile::Subkeys, b"secret of today")
+            .unwrap();
         let mut left = Vec::new();
         old.read_to_end(&mut left).unwrap();
         assert_eq!(left, [0; 19]);

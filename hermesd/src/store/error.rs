@@ -23,7 +23,9 @@ pub enum OpenError {
         holder: Option<String>,
     },
     /// The store was written by a newer program.
-    #[error("the store has format {found}, written by {written_by}; this program reads up to {known}")]
+    #[error(
+        "the store has format {found}, written by {written_by}; this program reads up to {known}"
+    )]
     Newer {
         /// Format of the store.
         found: u16,
@@ -70,10 +72,14 @@ pub enum OpenError {
         len: usize,
     },
     /// A store has one to four slots, at most one each of keyring and insecure.
-    #[error("a store has 1 to 4 ways to unlock it, at most one by keyring and one without protection")]
+    #[error(
+        "a store has 1 to 4 ways to unlock it, at most one by keyring and one without protection"
+    )]
     Slots,
     /// Argon2 refused its parameters.
-    #[error("these Argon2 parameters are not allowed: {memory_kib} KiB, {passes} passes, {lanes} lanes")]
+    #[error(
+        "these Argon2 parameters are not allowed: {memory_kib} KiB, {passes} passes, {lanes} lanes"
+    )]
     Cost {
         /// Memory in KiB.
         memory_kib: u32,
@@ -107,7 +113,10 @@ impl OpenError {
     }
 
     pub(crate) fn damaged(part: &'static str, detail: impl Into<String>) -> Self {
-        Self::Damaged { part, detail: detail.into() }
+        Self::Damaged {
+            part,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -188,7 +197,11 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| {
-            if is_disk_full(&source) { Self::DiskFull } else { Self::Io { what, source } }
+            if is_disk_full(&source) {
+                Self::DiskFull
+            } else {
+                Self::Io { what, source }
+            }
         }
     }
 }
@@ -200,7 +213,10 @@ impl From<BackendError> for StoreError {
             BackendError::Poisoned => Self::Poisoned,
             BackendError::InUse => Self::Database("it is open elsewhere".to_owned()),
             BackendError::Damaged(detail) => Self::Database(detail),
-            BackendError::Io(source) => Self::Io { what: "database", source },
+            BackendError::Io(source) => Self::Io {
+                what: "database",
+                source,
+            },
         }
     }
 }

@@ -55,7 +55,11 @@ impl FromStr for Cursor {
             seq: seq.parse().map_err(|_| CursorSyntax)?,
         };
         // One spelling per cursor: no signs, no upper case, no leading zeros.
-        if cursor.to_string() == text { Ok(cursor) } else { Err(CursorSyntax) }
+        if cursor.to_string() == text {
+            Ok(cursor)
+        } else {
+            Err(CursorSyntax)
+        }
     }
 }
 
@@ -72,12 +76,18 @@ pub struct Event {
 impl Reader {
     /// The cursor of the last event.
     pub fn head(&self) -> Cursor {
-        Cursor { epoch: self.shared.epoch, seq: self.head_seq() }
+        Cursor {
+            epoch: self.shared.epoch,
+            seq: self.head_seq(),
+        }
     }
 
     /// The earliest cursor from which reading can go on.
     pub fn oldest(&self) -> Cursor {
-        Cursor { epoch: self.shared.epoch, seq: self.oldest_seq().saturating_sub(1) }
+        Cursor {
+            epoch: self.shared.epoch,
+            seq: self.oldest_seq().saturating_sub(1),
+        }
     }
 
     /// Number of events kept.
@@ -99,8 +109,14 @@ impl Reader {
         let query = Query::all().after(&seq_key(cursor.seq)).rows(limit.max(1));
         let events = self.shared.with(|live| read_events(live, &query))?;
         // A trim may have come between the look at the ends and the reading.
-        if events.first().is_none_or(|first| first.seq != cursor.seq + 1) {
-            return Err(StoreError::CursorExpired { oldest: self.oldest(), head: self.head() });
+        if events
+            .first()
+            .is_none_or(|first| first.seq != cursor.seq + 1)
+        {
+            return Err(StoreError::CursorExpired {
+                oldest: self.oldest(),
+                head: self.head(),
+            });
         }
         Ok(events)
     }
@@ -145,13 +161,20 @@ impl Store {
 }
 
 fn read_events(live: &Live, query: &Query) -> Result<Vec<Event>, StoreError> {
-    let damaged = || StoreError::Row { table: Table::Events, detail: "it is no event" };
+    let damaged = || StoreError::Row {
+        table: Table::Events,
+        detail: "it is no event",
+    };
     let mut events = Vec::new();
     for row in live.page(Table::Events, query)?.rows {
         let seq = seq_of(&row.key).ok_or_else(damaged)?;
         let (time, payload) = row.value.split_first_chunk().ok_or_else(damaged)?;
         let payload = Zeroizing::new(payload.to_vec());
-        events.push(Event { seq, time_ms: u64::from_le_bytes(*time), payload });
+        events.push(Event {
+            seq,
+            time_ms: u64::from_le_bytes(*time),
+            payload,
+        });
     }
     Ok(events)
 }
@@ -163,16 +186,24 @@ pub(crate) fn event_row(time_ms: u64, payload: &[u8]) -> Zeroizing<Vec<u8>> {
 
 /// Lowest and highest sequence number of a log, from its ends and its last row; reads two rows, however long it is.
 pub(crate) fn ends(live: &Live) -> Result<(u64, u64), StoreError> {
-    let damaged = |table| StoreError::Row { table, detail: "it is no event number" };
+    let damaged = |table| StoreError::Row {
+        table,
+        detail: "it is no event number",
+    };
     let (oldest, noted) = match live.get(Table::Meta, ENDS_ROW)? {
         None => (1, 0),
         Some(value) => {
-            let (oldest, head) = value.split_first_chunk().ok_or_else(|| damaged(Table::Meta))?;
+            let (oldest, head) = value
+                .split_first_chunk()
+                .ok_or_else(|| damaged(Table::Meta))?;
             let head = head.try_into().map_err(|_| damaged(Table::Meta))?;
             (u64::from_le_bytes(*oldest), u64::from_le_bytes(head))
         }
     };
-    let last = live.page(Table::Events, &Query::all().backward().rows(1))?.rows.pop();
+    let last = live
+        .page(Table::Events, &Query::all().backward().rows(1))?
+        .rows
+        .pop();
     let last = match last {
         Some(row) => seq_of(&row.key).ok_or_else(|| damaged(Table::Events))?,
         None => 0,

@@ -69,13 +69,20 @@ impl Header {
         let (format, store_id, written_by, len) = prefix(&mut rest)
             .ok_or_else(|| OpenError::damaged("header", "it is too short or no header at all"))?;
         if format > FORMAT {
-            return Err(OpenError::Newer { found: format, known: FORMAT, written_by });
+            return Err(OpenError::Newer {
+                found: format,
+                known: FORMAT,
+                written_by,
+            });
         }
         if format == 0 {
             return Err(OpenError::damaged("header", "there is no format 0"));
         }
         if usize::from(len) != bytes.len() || bytes.len() > HEADER_BYTES_MAX {
-            return Err(OpenError::damaged("header", "its length is not the one it states"));
+            return Err(OpenError::damaged(
+                "header",
+                "its length is not the one it states",
+            ));
         }
         let checked = rest
             .split_last_chunk::<CHECKSUM_BYTES>()
@@ -86,7 +93,11 @@ impl Header {
         };
         let slots = read_slots(slots)
             .ok_or_else(|| OpenError::damaged("header", "its key slots make no sense"))?;
-        Ok(Self { store_id, written_by, slots })
+        Ok(Self {
+            store_id,
+            written_by,
+            slots,
+        })
     }
 }
 
@@ -124,7 +135,10 @@ fn read_slots(mut rest: &[u8]) -> Option<Vec<Slot>> {
 
 /// `text` cut to what `written_by` may hold.
 fn printable(text: &str) -> String {
-    text.chars().filter(|c| (' '..='~').contains(c)).take(WRITTEN_BY_BYTES_MAX).collect()
+    text.chars()
+        .filter(|c| (' '..='~').contains(c))
+        .take(WRITTEN_BY_BYTES_MAX)
+        .collect()
 }
 
 #[cfg(test)]
@@ -142,13 +156,21 @@ mod tests {
     fn header(unlocks: &[Unlock]) -> Header {
         let master = Key::new(Zeroizing::new([0x4b; 32]));
         let store_id = [0x1d; 16];
-        let context = SlotContext { store_id: &store_id, cost: Cost::CHEAP, vault: &NoVault };
+        let context = SlotContext {
+            store_id: &store_id,
+            cost: Cost::CHEAP,
+            vault: &NoVault,
+        };
         let mut entropy = SeededEntropy::new(1);
         let slots = unlocks
             .iter()
             .map(|unlock| Slot::wrap(&master, unlock, &context, &mut entropy).unwrap())
             .collect();
-        Header { store_id, written_by: "hermesd 0.1.0".to_owned(), slots }
+        Header {
+            store_id,
+            written_by: "hermesd 0.1.0".to_owned(),
+            slots,
+        }
     }
 
     fn passphrase(text: &str) -> Unlock {
@@ -158,18 +180,31 @@ mod tests {
     #[test]
     fn bytes_are_frozen() {
         let bytes = header(&[passphrase("correct horse"), Unlock::Insecure]).encode();
-        assert_eq!(HEXLOWER.encode(&bytes), include_str!("tests/header.hex").trim());
+        assert_eq!(
+            HEXLOWER.encode(&bytes),
+            include_str!("tests/header.hex").trim()
+        );
     }
 
     #[test]
     fn what_was_written_is_read() {
         let before = header(&[passphrase("a"), passphrase("b"), Unlock::Insecure]);
         let after = Header::decode(&before.encode()).unwrap();
-        assert_eq!((after.store_id, after.written_by.as_str()), ([0x1d; 16], "hermesd 0.1.0"));
+        assert_eq!(
+            (after.store_id, after.written_by.as_str()),
+            ([0x1d; 16], "hermesd 0.1.0")
+        );
         assert_eq!(after.epoch(), 0x1d1d_1d1d_1d1d_1d1d);
-        let context = SlotContext { store_id: &[0x1d; 16], cost: Cost::CHEAP, vault: &NoVault };
+        let context = SlotContext {
+            store_id: &[0x1d; 16],
+            cost: Cost::CHEAP,
+            vault: &NoVault,
+        };
         let opened = |slot: usize, unlock: &Unlock| {
-            after.slots[slot].unwrap(unlock, &context).unwrap().map(|key| *key.bytes())
+            after.slots[slot]
+                .unwrap(unlock, &context)
+                .unwrap()
+                .map(|key| *key.bytes())
         };
         assert_eq!(opened(0, &passphrase("a")), Some([0x4b; 32]));
         assert_eq!(opened(0, &passphrase("b")), None);
@@ -183,7 +218,10 @@ mod tests {
         let bytes = header(&[passphrase("a"), Unlock::Insecure]).encode();
         for len in 0..bytes.len() {
             let error = Header::decode(&bytes[..len]).err().unwrap();
-            assert!(matches!(error, OpenError::Damaged { part: "header", .. }), "{len}: {error}");
+            assert!(
+                matches!(error, OpenError::Damaged { part: "header", .. }),
+                "{len}: {error}"
+            );
         }
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.to_vec();
@@ -228,9 +266,15 @@ mod tests {
         let mut encoded = Vec::new();
         before.slots[0].encode(&mut encoded);
         let body = &encoded[3..];
-        let context = SlotContext { store_id: &[0x1d; 16], cost: Cost::CHEAP, vault: &NoVault };
+        let context = SlotContext {
+            store_id: &[0x1d; 16],
+            cost: Cost::CHEAP,
+            vault: &NoVault,
+        };
         let open = |body: &[u8], context: &SlotContext<'_>| {
-            Slot::decode(1, body).unwrap().unwrap(&passphrase("a"), context)
+            Slot::decode(1, body)
+                .unwrap()
+                .unwrap(&passphrase("a"), context)
         };
         assert!(open(body, &context).unwrap().is_some());
         for byte in 12..body.len() {
@@ -238,7 +282,10 @@ mod tests {
             changed[byte] ^= 1;
             assert!(open(&changed, &context).unwrap().is_none(), "{byte}");
         }
-        let elsewhere = SlotContext { store_id: &[0x1e; 16], ..context };
+        let elsewhere = SlotContext {
+            store_id: &[0x1e; 16],
+            ..context
+        };
         assert!(open(body, &elsewhere).unwrap().is_none());
         let mut dear = body.to_vec();
         dear[..4].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -248,11 +295,18 @@ mod tests {
     #[test]
     fn a_passphrase_has_a_length() {
         let master = Key::new(Zeroizing::new([1; 32]));
-        let context = SlotContext { store_id: &[0; 16], cost: Cost::CHEAP, vault: &NoVault };
+        let context = SlotContext {
+            store_id: &[0; 16],
+            cost: Cost::CHEAP,
+            vault: &NoVault,
+        };
         for len in [0, 1025] {
             let unlock = passphrase(&"x".repeat(len));
             let result = Slot::wrap(&master, &unlock, &context, &mut SeededEntropy::new(1));
-            assert!(matches!(result, Err(OpenError::PassphraseLength { .. })), "{len}");
+            assert!(
+                matches!(result, Err(OpenError::PassphraseLength { .. })),
+                "{len}"
+            );
         }
     }
 }

@@ -32,7 +32,11 @@ impl Reader {
         let expires_ms = now_ms.saturating_add(IDEMPOTENCY_MS);
         let row = [expires_ms.to_le_bytes().as_slice(), answer].concat();
         batch.put(Table::Idempotency, &row_key, row);
-        batch.put(Table::IdempotencyExpiry, &expiry_key(expires_ms, &row_key), []);
+        batch.put(
+            Table::IdempotencyExpiry,
+            &expiry_key(expires_ms, &row_key),
+            [],
+        );
         Ok(())
     }
 
@@ -44,7 +48,9 @@ impl Reader {
         now_ms: u64,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let row_key = self.idempotency_key(scope, key)?;
-        let Some(row) = self.get(Table::Idempotency, &row_key)? else { return Ok(None) };
+        let Some(row) = self.get(Table::Idempotency, &row_key)? else {
+            return Ok(None);
+        };
         let (expires_ms, answer) = read(&row)?;
         Ok((expires_ms > now_ms).then(|| Zeroizing::new(answer.to_vec())))
     }
@@ -53,11 +59,15 @@ impl Reader {
         for name in [scope, key] {
             let limit = IDEMPOTENCY_KEY_BYTES_MAX;
             if !(1..=limit).contains(&name.len()) {
-                return Err(StoreError::NameLength { len: name.len(), limit });
+                return Err(StoreError::NameLength {
+                    len: name.len(),
+                    limit,
+                });
             }
         }
         let parts = [scope.as_bytes(), &[0], key.as_bytes()];
-        self.shared.with(|live| Ok(live.sealer.blind(Table::Idempotency, &parts)))
+        self.shared
+            .with(|live| Ok(live.sealer.blind(Table::Idempotency, &parts)))
     }
 }
 
@@ -69,7 +79,9 @@ impl Store {
         let mut batch = Batch::new();
         let mut dealt_with = 0;
         for row in page.rows {
-            let Some((expires, row_key)) = row.key.split_first_chunk::<8>() else { continue };
+            let Some((expires, row_key)) = row.key.split_first_chunk::<8>() else {
+                continue;
+            };
             if seq_of(expires).is_none_or(|expires_ms| expires_ms > now_ms) {
                 break;
             }

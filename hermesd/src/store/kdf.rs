@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn derivation_is_frozen() {
         let key = Key::new(Zeroizing::new([7; 32]));
-        assert_eq!(HEXLOWER.encode(key.derive("db", &[b"meta"]).bytes()), DB_META);
+        assert_eq!(
+            HEXLOWER.encode(key.derive("db", &[b"meta"]).bytes()),
+            DB_META
+        );
         assert_eq!(HEXLOWER.encode(key.derive("subkeys", &[]).bytes()), SUBKEYS);
         assert_eq!(HEXLOWER.encode(&key.mac(&[b"ab", b"c"])), MAC_ABC);
     }
@@ -83,8 +86,14 @@ mod tests {
     #[test]
     fn parts_do_not_run_together() {
         let key = Key::new(Zeroizing::new([7; 32]));
-        assert_ne!(key.derive("db", &[b"ab", b"c"]).bytes(), key.derive("db", &[b"a", b"bc"]).bytes());
-        assert_ne!(key.derive("db", &[b"x"]).bytes(), key.derive("dbx", &[]).bytes());
+        assert_ne!(
+            key.derive("db", &[b"ab", b"c"]).bytes(),
+            key.derive("db", &[b"a", b"bc"]).bytes()
+        );
+        assert_ne!(
+            key.derive("db", &[b"x"]).bytes(),
+            key.derive("dbx", &[]).bytes()
+        );
     }
 
     #[test]

@@ -79,11 +79,19 @@ pub struct Cost {
 
 impl Cost {
     /// 64 MiB, three passes, one lane: about 0.15 s on a machine of 2020, as the design asks.
-    pub const DEFAULT: Self = Self { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
+    pub const DEFAULT: Self = Self {
+        memory_kib: 64 * 1024,
+        passes: 3,
+        lanes: 1,
+    };
 
     /// As cheap as Argon2 goes, for tests that are not about guessing.
     #[cfg(any(test, feature = "test-utils"))]
-    pub const CHEAP: Self = Self { memory_kib: 8, passes: 1, lanes: 1 };
+    pub const CHEAP: Self = Self {
+        memory_kib: 8,
+        passes: 1,
+        lanes: 1,
+    };
 
     /// Parameters within what a reader accepts; the upper limits keep a changed header from stopping the machine.
     fn params(self) -> Result<Params, OpenError> {
@@ -110,8 +118,17 @@ impl Default for Cost {
 
 /// A key slot as it lies in the header.
 pub(crate) enum Slot {
-    Passphrase { cost: Cost, salt: [u8; 16], nonce: [u8; 24], wrapped: [u8; BOX_BYTES] },
-    Keyring { id: [u8; 8], nonce: [u8; 24], wrapped: [u8; BOX_BYTES] },
+    Passphrase {
+        cost: Cost,
+        salt: [u8; 16],
+        nonce: [u8; 24],
+        wrapped: [u8; BOX_BYTES],
+    },
+    Keyring {
+        id: [u8; 8],
+        nonce: [u8; 24],
+        wrapped: [u8; BOX_BYTES],
+    },
     Insecure(Key),
 }
 
@@ -145,12 +162,19 @@ impl Slot {
                 let key = stretch(passphrase, &salt, context.cost)?;
                 let body = passphrase_body(context.cost, &salt);
                 let wrapped = seal(&key, &nonce, context.store_id, 1, &body, master);
-                Ok(Self::Passphrase { cost: context.cost, salt, nonce, wrapped })
+                Ok(Self::Passphrase {
+                    cost: context.cost,
+                    salt,
+                    nonce,
+                    wrapped,
+                })
             }
             Unlock::Keyring => {
                 let id = *draw::<8>(entropy)?;
                 let key = Key::new(draw::<32>(entropy)?);
-                context.vault.save(&keyring_user(context.store_id, &id), key.bytes())?;
+                context
+                    .vault
+                    .save(&keyring_user(context.store_id, &id), key.bytes())?;
                 let wrapped = seal(&key, &nonce, context.store_id, 2, &id, master);
                 Ok(Self::Keyring { id, nonce, wrapped })
             }
@@ -165,7 +189,15 @@ impl Slot {
         context: &SlotContext<'_>,
     ) -> Result<Option<Key>, OpenError> {
         match (self, unlock) {
-            (Self::Passphrase { cost, salt, nonce, wrapped }, Unlock::Passphrase(passphrase)) => {
+            (
+                Self::Passphrase {
+                    cost,
+                    salt,
+                    nonce,
+                    wrapped,
+                },
+                Unlock::Passphrase(passphrase),
+            ) => {
                 let key = stretch(passphrase, salt, *cost)?;
                 let body = passphrase_body(*cost, salt);
                 Ok(open(&key, nonce, context.store_id, 1, &body, wrapped))
@@ -173,7 +205,10 @@ impl Slot {
             (Self::Keyring { id, nonce, wrapped }, Unlock::Keyring) => {
                 let secret = context.vault.load(&keyring_user(context.store_id, id))?;
                 let Some(key) = Key::from_slice(&secret) else {
-                    return Err(OpenError::damaged("keyring", "its entry has another length"));
+                    return Err(OpenError::damaged(
+                        "keyring",
+                        "its entry has another length",
+                    ));
                 };
                 Ok(open(&key, nonce, context.store_id, 2, id, wrapped))
             }
@@ -193,9 +228,15 @@ impl Slot {
     /// Appends kind, length and body.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let (kind, body) = match self {
-            Self::Passphrase { cost, salt, nonce, wrapped } => {
-                (1, [passphrase_body(*cost, salt).as_slice(), nonce, wrapped].concat())
-            }
+            Self::Passphrase {
+                cost,
+                salt,
+                nonce,
+                wrapped,
+            } => (
+                1,
+                [passphrase_body(*cost, salt).as_slice(), nonce, wrapped].concat(),
+            ),
             Self::Keyring { id, nonce, wrapped } => {
                 (2, [id.as_slice(), nonce.as_slice(), wrapped].concat())
             }
@@ -246,13 +287,19 @@ fn keyring_user(store_id: &[u8; 16], slot_id: &[u8; 8]) -> String {
 
 fn stretch(passphrase: &str, salt: &[u8; 16], cost: Cost) -> Result<Key, OpenError> {
     if !(1..=1024).contains(&passphrase.len()) {
-        return Err(OpenError::PassphraseLength { len: passphrase.len() });
+        return Err(OpenError::PassphraseLength {
+            len: passphrase.len(),
+        });
     }
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.params()?);
     let mut out = Zeroizing::new([0; 32]);
-    argon2.hash_password_into(passphrase.as_bytes(), salt, out.as_mut_slice()).map_err(|_| {
-        OpenError::Cost { memory_kib: cost.memory_kib, passes: cost.passes, lanes: cost.lanes }
-    })?;
+    argon2
+        .hash_password_into(passphrase.as_bytes(), salt, out.as_mut_slice())
+        .map_err(|_| OpenError::Cost {
+            memory_kib: cost.memory_kib,
+            passes: cost.passes,
+            lanes: cost.lanes,
+        })?;
     Ok(Key::new(out))
 }
 
@@ -282,7 +329,11 @@ fn seal(
     let (text, tag) = wrapped.split_at_mut(32);
     text.copy_from_slice(master.bytes());
     let mac = XChaCha20Poly1305::new(key.bytes().into())
-        .encrypt_inout_detached(&(*nonce).into(), &associated_data(store_id, kind, body), text.into())
+        .encrypt_inout_detached(
+            &(*nonce).into(),
+            &associated_data(store_id, kind, body),
+            text.into(),
+        )
         .expect("32 bytes are within the limit of the cipher");
     tag.copy_from_slice(&mac);
     wrapped

@@ -37,10 +37,19 @@ pub struct InstanceLock {
 impl InstanceLock {
     /// Takes the lock on `path` and notes pid and `program` in it for people to read.
     pub fn take(path: &Path, program: &str) -> Result<Self, LockError> {
-        let mut file = private_file().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = private_file()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LockError::Held { holder: holder(&mut file) }),
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held {
+                    holder: holder(&mut file),
+                });
+            }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         file.set_len(0)?;
@@ -67,13 +76,20 @@ mod tests {
     fn the_second_is_told_who_holds_it_and_the_lock_ends_with_its_guard() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
-        std::fs::write(&path, "pid 99999999 something much longer that ran before and crashed\n").unwrap();
+        std::fs::write(
+            &path,
+            "pid 99999999 something much longer that ran before and crashed\n",
+        )
+        .unwrap();
         let first = InstanceLock::take(&path, "hermesd 0.1.0").unwrap();
         let Err(LockError::Held { holder }) = InstanceLock::take(&path, "hermesd 0.2.0") else {
             panic!("the lock was given twice");
         };
         if cfg!(unix) {
-            assert_eq!(holder.unwrap(), format!("pid {} hermesd 0.1.0", std::process::id()));
+            assert_eq!(
+                holder.unwrap(),
+                format!("pid {} hermesd 0.1.0", std::process::id())
+            );
         }
         drop(first);
         assert!(InstanceLock::take(&path, "hermesd 0.2.0").is_ok());

@@ -64,9 +64,7 @@ pub use self::{
     rewrap::{Rewrap, Rewrapped},
     rotation::Rotation,
     subkey::SUBKEY_SECONDS,
-    tables::{
-        Family, KEY_BYTES_MAX, Table, VALUE_BYTES_MAX, message_key, seq_key, seq_of,
-    },
+    tables::{Family, KEY_BYTES_MAX, Table, VALUE_BYTES_MAX, message_key, seq_key, seq_of},
     vault::{NoVault, Vault, VaultError},
 };
 
@@ -106,7 +104,12 @@ impl Store {
 
     /// The ways in which the store can be unlocked.
     pub fn slots(&self) -> Vec<SlotKind> {
-        self.base.header.slots.iter().map(keys::Slot::kind).collect()
+        self.base
+            .header
+            .slots
+            .iter()
+            .map(keys::Slot::kind)
+            .collect()
     }
 
     /// Makes all changes of `batch`, or none. When this returns `Ok` they are on the disk and readers see them. An empty
@@ -118,7 +121,10 @@ impl Store {
     pub fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
         let head = self.head_seq();
         if batch.is_empty() {
-            return Ok(Committed { first_event: None, head });
+            return Ok(Committed {
+                first_event: None,
+                head,
+            });
         }
         if self.poisoned {
             return Err(StoreError::Poisoned);
@@ -133,8 +139,15 @@ impl Store {
             self.poisoned = true;
             return Err(error.into());
         }
-        self.reader.0.shared.head.store(head + events, Ordering::Release);
-        Ok(Committed { first_event: (events > 0).then_some(head + 1), head: head + events })
+        self.reader
+            .0
+            .shared
+            .head
+            .store(head + events, Ordering::Release);
+        Ok(Committed {
+            first_event: (events > 0).then_some(head + 1),
+            head: head + events,
+        })
     }
 
     /// Wipes the keys from memory, closes the database and keeps hold of the folder. Every [`Reader`] is told that the
@@ -152,7 +165,11 @@ impl Store {
     }
 
     fn shut(&mut self) -> Result<(), StoreError> {
-        let noted = if self.poisoned { Ok(()) } else { self.note_floor() };
+        let noted = if self.poisoned {
+            Ok(())
+        } else {
+            self.note_floor()
+        };
         match self.reader.0.shared.shut() {
             Some(live) => live.backend.close()?,
             None => return Err(StoreError::Closed),
@@ -174,7 +191,13 @@ fn seal_batch(
     }
     for (seq, event) in (head + 1..).zip(&batch.events) {
         let row = event_row(event.time_ms, &event.payload);
-        ops.push(seal_row(live, Table::Events, &seq_key(seq), Some(&row), entropy)?);
+        ops.push(seal_row(
+            live,
+            Table::Events,
+            &seq_key(seq),
+            Some(&row),
+            entropy,
+        )?);
     }
     Ok(ops)
 }
@@ -187,11 +210,23 @@ fn seal_row(
     entropy: &mut dyn Entropy,
 ) -> Result<Op, StoreError> {
     if key.len() > KEY_BYTES_MAX {
-        return Err(StoreError::KeyTooLong { table, len: key.len() });
+        return Err(StoreError::KeyTooLong {
+            table,
+            len: key.len(),
+        });
     }
     if let Some(value) = value.filter(|value| value.len() > VALUE_BYTES_MAX) {
-        return Err(StoreError::ValueTooLong { table, len: value.len() });
+        return Err(StoreError::ValueTooLong {
+            table,
+            len: value.len(),
+        });
     }
-    let value = value.map(|value| live.sealer.seal(table, key, value, entropy)).transpose()?;
-    Ok(Op { family: table.family(), key: table.physical(key), value })
+    let value = value
+        .map(|value| live.sealer.seal(table, key, value, entropy))
+        .transpose()?;
+    Ok(Op {
+        family: table.family(),
+        key: table.physical(key),
+        value,
+    })
 }

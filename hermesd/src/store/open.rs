@@ -60,7 +60,13 @@ pub(crate) struct Base {
 impl Base {
     fn take(disk: Arc<dyn Disk>, options: Options, header: Header) -> Result<Self, OpenError> {
         let lock = lock(&*disk, &options.program)?;
-        Ok(Self { disk, _lock: lock, options, header, delay: UnlockDelay::default() })
+        Ok(Self {
+            disk,
+            _lock: lock,
+            options,
+            header,
+            delay: UnlockDelay::default(),
+        })
     }
 
     fn context(&self) -> SlotContext<'_> {
@@ -75,12 +81,17 @@ impl Base {
 fn lock(disk: &dyn Disk, program: &str) -> Result<Box<dyn Any + Send + Sync>, OpenError> {
     disk.lock(program).map_err(|error| match error {
         LockError::Held { holder } => OpenError::InUse { holder },
-        LockError::Io(source) => OpenError::Io { what: "lock file", source },
+        LockError::Io(source) => OpenError::Io {
+            what: "lock file",
+            source,
+        },
     })
 }
 
 fn read_header(disk: &dyn Disk) -> Result<Option<Header>, OpenError> {
-    let bytes = disk.read(SmallFile::Header).map_err(OpenError::io("header"))?;
+    let bytes = disk
+        .read(SmallFile::Header)
+        .map_err(OpenError::io("header"))?;
     bytes.map(|bytes| Header::decode(&bytes)).transpose()
 }
 
@@ -117,10 +128,15 @@ impl LockedStore {
         now_ms: u64,
         entropy: Box<dyn Entropy>,
     ) -> Result<Store, Box<Refused>> {
-        let opened = self.find_master(unlock, now_ms).and_then(|master| self.open_live(&master));
+        let opened = self
+            .find_master(unlock, now_ms)
+            .and_then(|master| self.open_live(&master));
         match opened {
             Ok(shared) => Ok(Store::assemble(self.base, shared, entropy)),
-            Err(error) => Err(Box::new(Refused { locked: self, error })),
+            Err(error) => Err(Box::new(Refused {
+                locked: self,
+                error,
+            })),
         }
     }
 
@@ -130,9 +146,9 @@ impl LockedStore {
             return Err(OpenError::TooSoon { retry_after_ms });
         }
         match find_master(&self.base.header, unlock, &self.base.context()) {
-            Err(OpenError::WrongPassphrase { .. }) => {
-                Err(OpenError::WrongPassphrase { retry_after_ms: self.base.delay.failed(now_ms) })
-            }
+            Err(OpenError::WrongPassphrase { .. }) => Err(OpenError::WrongPassphrase {
+                retry_after_ms: self.base.delay.failed(now_ms),
+            }),
             Err(error) => Err(error),
             Ok(master) => {
                 self.base.delay.succeeded();
@@ -145,15 +161,30 @@ impl LockedStore {
     fn open_live(&mut self, master: &Key) -> Result<Shared, OpenError> {
         let base = &mut self.base;
         let file_key = master.derive("subkeys", &[]);
-        let bytes = base.disk.read(SmallFile::Subkeys).map_err(OpenError::io("subkeys"))?;
+        let bytes = base
+            .disk
+            .read(SmallFile::Subkeys)
+            .map_err(OpenError::io("subkeys"))?;
         let bytes = bytes.ok_or_else(|| OpenError::damaged("subkeys", "the file is missing"))?;
         let ring = Ring::open_file(&bytes, &file_key, &base.header.store_id)?;
         let floor = ring.floor;
-        let backend = base.disk.open_database(Expect::Database).map_err(StoreError::from)?;
-        let live = Live { backend, sealer: Sealer::new(master, ring), file_key };
+        let backend = base
+            .disk
+            .open_database(Expect::Database)
+            .map_err(StoreError::from)?;
+        let live = Live {
+            backend,
+            sealer: Sealer::new(master, ring),
+            file_key,
+        };
         match live.get(Table::Meta, STORE_ROW)? {
             Some(id) if id.as_slice() == base.header.store_id => {}
-            _ => return Err(OpenError::damaged("database", "it belongs to another store")),
+            _ => {
+                return Err(OpenError::damaged(
+                    "database",
+                    "it belongs to another store",
+                ));
+            }
         }
         let (oldest, head) = events::ends(&live)?;
         if head < floor {
@@ -177,7 +208,11 @@ pub(crate) fn find_master(
     context: &SlotContext<'_>,
 ) -> Result<Key, OpenError> {
     let kind = unlock.kind();
-    let mut slots = header.slots.iter().filter(|slot| slot.kind() == kind).peekable();
+    let mut slots = header
+        .slots
+        .iter()
+        .filter(|slot| slot.kind() == kind)
+        .peekable();
     if slots.peek().is_none() {
         return Err(OpenError::NoSlot(kind));
     }
@@ -188,12 +223,16 @@ pub(crate) fn find_master(
     }
     match kind {
         SlotKind::Passphrase => Err(OpenError::WrongPassphrase { retry_after_ms: 0 }),
-        _ => Err(OpenError::damaged("header", "the key that is kept does not open its slot")),
+        _ => Err(OpenError::damaged(
+            "header",
+            "the key that is kept does not open its slot",
+        )),
     }
 }
 
 pub(crate) fn write_header(disk: &dyn Disk, header: &Header) -> Result<(), OpenError> {
-    disk.replace(SmallFile::Header, &header.encode()).map_err(OpenError::io("header"))
+    disk.replace(SmallFile::Header, &header.encode())
+        .map_err(OpenError::io("header"))
 }
 
 impl Store {
@@ -203,7 +242,12 @@ impl Store {
         unlock: &Unlock,
         entropy: Box<dyn Entropy>,
     ) -> Result<Self, OpenError> {
-        Self::create_on(Arc::new(DirDisk::new(folder)), Options::default(), unlock, entropy)
+        Self::create_on(
+            Arc::new(DirDisk::new(folder)),
+            Options::default(),
+            unlock,
+            entropy,
+        )
     }
 
     /// Makes a store on `disk`.
@@ -225,19 +269,29 @@ impl Store {
             return Err(OpenError::Exists);
         }
         let master = Key::new(draw::<32>(&mut *entropy)?);
-        base.header.slots.push(Slot::wrap(&master, unlock, &base.context(), &mut *entropy)?);
+        base.header
+            .slots
+            .push(Slot::wrap(&master, unlock, &base.context(), &mut *entropy)?);
         let file_key = master.derive("subkeys", &[]);
         let ring = Ring::first(&mut *entropy)?;
         let file = ring.seal_file(&file_key, &base.header.store_id, &mut *entropy)?;
-        let backend = base.disk.open_database(Expect::Nothing).map_err(StoreError::from)?;
-        let live = Live { backend, sealer: Sealer::new(&master, ring), file_key };
+        let backend = base
+            .disk
+            .open_database(Expect::Nothing)
+            .map_err(StoreError::from)?;
+        let live = Live {
+            backend,
+            sealer: Sealer::new(&master, ring),
+            file_key,
+        };
         let shared = Shared::new(live, base.header.epoch(), 1, 0);
         let mut store = Self::assemble(base, shared, entropy);
         let mut batch = Batch::new();
         batch.put(Table::Meta, STORE_ROW, store.base.header.store_id);
         store.commit(batch)?;
         let disk = &store.base.disk;
-        disk.replace(SmallFile::Subkeys, &file).map_err(OpenError::io("subkeys"))?;
+        disk.replace(SmallFile::Subkeys, &file)
+            .map_err(OpenError::io("subkeys"))?;
         write_header(&**disk, &store.base.header)?;
         Ok(store)
     }
@@ -254,11 +308,26 @@ impl Store {
         let lock = lock(&*disk, &options.program)?;
         let header = read_header(&*disk)?.ok_or(OpenError::NoStore)?;
         let delay = UnlockDelay::default();
-        Ok(LockedStore { base: Base { disk, _lock: lock, options, header, delay } })
+        Ok(LockedStore {
+            base: Base {
+                disk,
+                _lock: lock,
+                options,
+                header,
+                delay,
+            },
+        })
     }
 
     pub(crate) fn assemble(base: Base, shared: Shared, entropy: Box<dyn Entropy>) -> Self {
-        let reader = super::OwnedReader(Reader { shared: Arc::new(shared) });
-        Self { reader, base, entropy, poisoned: false }
+        let reader = super::OwnedReader(Reader {
+            shared: Arc::new(shared),
+        });
+        Self {
+            reader,
+            base,
+            entropy,
+            poisoned: false,
+        }
     }
 }

@@ -134,8 +134,14 @@ mod tests {
     #[test]
     fn starts_outside_the_prefix_do_not_widen_it() {
         let raw = |query: Query| query.raw(Table::Events);
-        let inside = (Bound::Included(vec![0x30, 5]), Bound::Excluded(vec![0x30, 6]));
-        for query in [Query::prefix(&[5]).after(&[4]), Query::prefix(&[5]).backward().after(&[6])] {
+        let inside = (
+            Bound::Included(vec![0x30, 5]),
+            Bound::Excluded(vec![0x30, 6]),
+        );
+        for query in [
+            Query::prefix(&[5]).after(&[4]),
+            Query::prefix(&[5]).backward().after(&[6]),
+        ] {
             let raw = raw(query);
             assert_eq!((raw.lower, raw.upper), inside);
         }

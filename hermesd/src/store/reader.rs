@@ -44,7 +44,10 @@ impl Live {
             let value = self.sealer.open(table, &key, &record)?;
             rows.push(Row { key, value });
         }
-        Ok(Page { rows, more: raw.more })
+        Ok(Page {
+            rows,
+            more: raw.more,
+        })
     }
 }
 
@@ -71,7 +74,8 @@ impl Shared {
         &self,
         work: impl FnOnce(&Live) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let guard: RwLockReadGuard<'_, _> = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        let guard: RwLockReadGuard<'_, _> =
+            self.live.read().unwrap_or_else(PoisonError::into_inner);
         work(guard.as_ref().ok_or(StoreError::Closed)?)
     }
 
@@ -85,7 +89,10 @@ impl Shared {
 
     /// Takes database and keys out, after which every reader is told that the store is locked.
     pub(crate) fn shut(&self) -> Option<Live> {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).take()
+        self.live
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -100,11 +107,7 @@ pub struct Reader {
 
 impl Reader {
     /// The value of a row. It is wiped when dropped.
-    pub fn get(
-        &self,
-        table: Table,
-        key: &[u8],
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         self.shared.with(|live| live.get(table, key))
     }
 
@@ -143,7 +146,8 @@ impl Reader {
 
     /// What stands for `name` in the keys of `table`, so that the files do not show it.
     pub fn blind(&self, table: Table, name: &[u8]) -> Result<[u8; 32], StoreError> {
-        self.shared.with(|live| Ok(live.sealer.blind(table, &[name])))
+        self.shared
+            .with(|live| Ok(live.sealer.blind(table, &[name])))
     }
 
     /// Bytes that the database takes on the disk.

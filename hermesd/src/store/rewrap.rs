@@ -67,7 +67,11 @@ impl Store {
         self.base.delay.succeeded();
         write_header(&*self.base.disk, &header)?;
         let old = std::mem::replace(&mut self.base.header, header);
-        for entry in old.slots.iter().filter_map(|slot| slot.keyring_entry(&old.store_id)) {
+        for entry in old
+            .slots
+            .iter()
+            .filter_map(|slot| slot.keyring_entry(&old.store_id))
+        {
             if let Err(error) = self.base.options.vault.remove(&entry) {
                 tracing::warn!(%error, "old entry left in the keyring");
             }
@@ -96,6 +100,10 @@ impl Rewrap {
             .map(|unlock| Slot::wrap(&master, unlock, &context, &mut *self.entropy))
             .collect::<Result<_, _>>()?;
         let written_by = self.header.written_by.clone();
-        Ok(Header { store_id: self.header.store_id, written_by, slots })
+        Ok(Header {
+            store_id: self.header.store_id,
+            written_by,
+            slots,
+        })
     }
 }

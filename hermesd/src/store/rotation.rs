@@ -1,15 +1,8 @@
 //! Renewing the sub-key of the ratchet table, a step at a time (`docs/storage.md`, *Sub-keys*).
 
 use super::{
-    Store,
-    backend::Op,
-    disk::SmallFile,
-    error::StoreError,
-    query::Query,
-    reader::Live,
-    seal::subkey_id,
-    subkey::Ring,
-    tables::Table,
+    Store, backend::Op, disk::SmallFile, error::StoreError, query::Query, reader::Live,
+    seal::subkey_id, subkey::Ring, tables::Table,
 };
 
 /// What a step of the renewal did.
@@ -70,11 +63,18 @@ impl Store {
         &mut self,
         make: impl FnOnce(&Live, &mut dyn super::Entropy) -> Result<Ring, StoreError>,
     ) -> Result<(), StoreError> {
-        let Self { reader, base, entropy, .. } = self;
+        let Self {
+            reader,
+            base,
+            entropy,
+            ..
+        } = self;
         reader.0.shared.with_mut(|live| {
             let ring = make(live, &mut **entropy)?;
             let file = ring.seal_file(&live.file_key, &base.header.store_id, &mut **entropy)?;
-            base.disk.replace(SmallFile::Subkeys, &file).map_err(StoreError::io("subkeys"))?;
+            base.disk
+                .replace(SmallFile::Subkeys, &file)
+                .map_err(StoreError::io("subkeys"))?;
             live.sealer.ring = ring;
             Ok(())
         })
@@ -82,7 +82,9 @@ impl Store {
 
     /// Rewrites up to `limit` rows that are not under the newest sub-key; 0 means that all are.
     fn move_rows(&mut self, limit: usize) -> Result<usize, StoreError> {
-        let Self { reader, entropy, .. } = self;
+        let Self {
+            reader, entropy, ..
+        } = self;
         let written = reader.0.shared.with(|live| {
             let newest = live.sealer.ring.newest().id;
             let mut ops = Vec::new();
@@ -95,9 +97,15 @@ impl Store {
                     }
                     let key = physical.get(1..).unwrap_or_default();
                     let value = live.sealer.open(Table::Ratchet, key, record)?;
-                    let value = live.sealer.seal(Table::Ratchet, key, &value, &mut **entropy)?;
+                    let value = live
+                        .sealer
+                        .seal(Table::Ratchet, key, &value, &mut **entropy)?;
                     let family = Table::Ratchet.family();
-                    ops.push(Op { family, key: physical.clone(), value: Some(value) });
+                    ops.push(Op {
+                        family,
+                        key: physical.clone(),
+                        value: Some(value),
+                    });
                     if ops.len() == limit {
                         break;
                     }
@@ -110,7 +118,11 @@ impl Store {
                 }
             }
             let moved = ops.len();
-            let outcome = if moved > 0 { live.backend.write(ops) } else { Ok(()) };
+            let outcome = if moved > 0 {
+                live.backend.write(ops)
+            } else {
+                Ok(())
+            };
             Ok(outcome.map(|()| moved))
         })?;
         self.poisoned |= written.is_err();

@@ -37,12 +37,19 @@ impl Sealer {
                 .map(|table| (*table, master.derive(label, &[table.name().as_bytes()])))
                 .collect()
         };
-        Self { rows: derive("db"), names: derive("db-name"), ring }
+        Self {
+            rows: derive("db"),
+            names: derive("db-name"),
+            ring,
+        }
     }
 
     /// What stands for `name` in the keys of `table`.
     pub(crate) fn blind(&self, table: Table, name: &[&[u8]]) -> [u8; 32] {
-        self.names.get(&table).expect("every table has a name key").mac(name)
+        self.names
+            .get(&table)
+            .expect("every table has a name key")
+            .mac(name)
     }
 
     pub(crate) fn seal(
@@ -87,8 +94,9 @@ impl Sealer {
         let row_key = self.row_key(table, &mut rest).map_err(damaged)?;
         let head = record.get(..record.len() - rest.len()).unwrap_or_default();
         let nonce = take::<NONCE_BYTES>(&mut rest).ok_or_else(|| damaged("it is too short"))?;
-        let (text, tag) =
-            rest.split_last_chunk::<TAG_BYTES>().ok_or_else(|| damaged("it is too short"))?;
+        let (text, tag) = rest
+            .split_last_chunk::<TAG_BYTES>()
+            .ok_or_else(|| damaged("it is too short"))?;
         let mut value = Zeroizing::new(text.to_vec());
         XChaCha20Poly1305::new(row_key.bytes().into())
             .decrypt_inout_detached(
@@ -113,7 +121,10 @@ impl Sealer {
             }
             (UNDER_SUBKEY, true) => {
                 let id = u32::from_le_bytes(take(rest).ok_or("it is too short")?);
-                self.ring.find(id).map(|subkey| &subkey.row_key).ok_or("its sub-key is gone")
+                self.ring
+                    .find(id)
+                    .map(|subkey| &subkey.row_key)
+                    .ok_or("its sub-key is gone")
             }
             _ => Err("its format is unknown"),
         }
@@ -146,14 +157,19 @@ mod tests {
     }
 
     fn seal(sealer: &Sealer, table: Table, key: &[u8], value: &[u8]) -> Vec<u8> {
-        sealer.seal(table, key, value, &mut SeededEntropy::new(3)).unwrap()
+        sealer
+            .seal(table, key, value, &mut SeededEntropy::new(3))
+            .unwrap()
     }
 
     #[test]
     fn bytes_are_frozen() {
         let sealer = sealer(0x4b);
-        let rows = [(Table::Messages, b"key".as_slice()), (Table::Ratchet, b"session")]
-            .map(|(table, key)| HEXLOWER.encode(&seal(&sealer, table, key, b"value")) + "\n");
+        let rows = [
+            (Table::Messages, b"key".as_slice()),
+            (Table::Ratchet, b"session"),
+        ]
+        .map(|(table, key)| HEXLOWER.encode(&seal(&sealer, table, key, b"value")) + "\n");
         assert_eq!(rows.concat(), include_str!("tests/rows.hex"));
     }
 
@@ -163,7 +179,10 @@ mod tests {
         for table in Table::ALL {
             for value in [b"".as_slice(), b"x", &[7; 5000]] {
                 let record = seal(&sealer, table, b"key", value);
-                assert_eq!(sealer.open(table, b"key", &record).unwrap().as_slice(), value);
+                assert_eq!(
+                    sealer.open(table, b"key", &record).unwrap().as_slice(),
+                    value
+                );
                 assert_eq!(subkey_id(&record).is_some(), table == Table::Ratchet);
             }
         }
@@ -192,7 +211,10 @@ mod tests {
             for bit in 0..record.len() * 8 {
                 let mut changed = record.clone();
                 changed[bit / 8] ^= 1 << (bit % 8);
-                assert!(sealer.open(table, b"key", &changed).is_err(), "{table} bit {bit}");
+                assert!(
+                    sealer.open(table, b"key", &changed).is_err(),
+                    "{table} bit {bit}"
+                );
             }
         }
     }

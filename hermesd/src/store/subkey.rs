@@ -31,7 +31,12 @@ pub(crate) struct Subkey {
 impl Subkey {
     fn new(id: u32, made: u64, secret: Key) -> Self {
         let row_key = secret.derive("db", &[Table::Ratchet.name().as_bytes()]);
-        Self { id, made, secret, row_key }
+        Self {
+            id,
+            made,
+            secret,
+            row_key,
+        }
     }
 
     fn duplicate(&self) -> Self {
@@ -52,7 +57,12 @@ impl Ring {
     /// The ring of a new store. Its sub-key counts as made in 1970, so that the first renewal is due at once and sets the clock.
     pub(crate) fn first(entropy: &mut dyn Entropy) -> Result<Self, EntropyError> {
         let secret = Key::new(draw::<32>(entropy)?);
-        Ok(Self { revision: 1, floor: 0, old: None, newest: Subkey::new(1, 0, secret) })
+        Ok(Self {
+            revision: 1,
+            floor: 0,
+            old: None,
+            newest: Subkey::new(1, 0, secret),
+        })
     }
 
     pub(crate) fn newest(&self) -> &Subkey {
@@ -60,7 +70,10 @@ impl Ring {
     }
 
     pub(crate) fn find(&self, id: u32) -> Option<&Subkey> {
-        [Some(&self.newest), self.old.as_ref()].into_iter().flatten().find(|subkey| subkey.id == id)
+        [Some(&self.newest), self.old.as_ref()]
+            .into_iter()
+            .flatten()
+            .find(|subkey| subkey.id == id)
     }
 
     /// True while rows under the old sub-key may be left.
@@ -81,7 +94,11 @@ impl Ring {
         entropy: &mut dyn Entropy,
     ) -> Result<Self, EntropyError> {
         let secret = Key::new(draw::<32>(entropy)?);
-        let id = self.newest.id.checked_add(1).expect("four thousand million days do not pass");
+        let id = self
+            .newest
+            .id
+            .checked_add(1)
+            .expect("four thousand million days do not pass");
         Ok(Self {
             revision: self.revision + 1,
             floor: self.floor.max(floor),
@@ -102,7 +119,10 @@ impl Ring {
 
     /// This ring with a higher floor.
     pub(crate) fn with_floor(&self, floor: u64) -> Self {
-        Self { old: self.old.as_ref().map(Subkey::duplicate), ..self.without_old(floor) }
+        Self {
+            old: self.old.as_ref().map(Subkey::duplicate),
+            ..self.without_old(floor)
+        }
     }
 
     /// The bytes of the file, sealed under `file_key`.
@@ -143,8 +163,9 @@ impl Ring {
         let head = take::<9>(&mut rest).filter(|head| head == MAGIC_AND_VERSION);
         head.ok_or_else(|| damaged("it is too short or no file of sub-keys"))?;
         let nonce = take::<24>(&mut rest).ok_or_else(|| damaged("it is too short"))?;
-        let (text, tag) =
-            rest.split_last_chunk::<TAG_BYTES>().ok_or_else(|| damaged("it is too short"))?;
+        let (text, tag) = rest
+            .split_last_chunk::<TAG_BYTES>()
+            .ok_or_else(|| damaged("it is too short"))?;
         let mut text = Zeroizing::new(text.to_vec());
         XChaCha20Poly1305::new(file_key.bytes().into())
             .decrypt_inout_detached(
@@ -167,7 +188,12 @@ impl Ring {
             _ => return None,
         };
         let rising = old.as_ref().is_none_or(|old| old.id < newest.id);
-        (rising && rest.is_empty()).then_some(Self { revision, floor, old, newest })
+        (rising && rest.is_empty()).then_some(Self {
+            revision,
+            floor,
+            old,
+            newest,
+        })
     }
 }
 
@@ -195,16 +221,23 @@ mod tests {
 
     fn ring() -> Ring {
         let mut entropy = SeededEntropy::new(5);
-        Ring::first(&mut entropy).unwrap().renewed(1_800_000_000, 41, &mut entropy).unwrap()
+        Ring::first(&mut entropy)
+            .unwrap()
+            .renewed(1_800_000_000, 41, &mut entropy)
+            .unwrap()
     }
 
     fn file(ring: &Ring) -> Vec<u8> {
-        ring.seal_file(&key(9), &[3; 16], &mut SeededEntropy::new(6)).unwrap()
+        ring.seal_file(&key(9), &[3; 16], &mut SeededEntropy::new(6))
+            .unwrap()
     }
 
     #[test]
     fn bytes_are_frozen() {
-        assert_eq!(HEXLOWER.encode(&file(&ring())), include_str!("tests/subkeys.hex").trim());
+        assert_eq!(
+            HEXLOWER.encode(&file(&ring())),
+            include_str!("tests/subkeys.hex").trim()
+        );
     }
 
     #[test]
@@ -245,12 +278,24 @@ mod tests {
         let open = |bytes: &[u8]| Ring::open_file(bytes, &key(9), &[3; 16]);
         assert!(open(&bytes).is_ok());
         for len in 0..bytes.len() {
-            assert!(matches!(open(&bytes[..len]), Err(OpenError::Damaged { part: "subkeys", .. })));
+            assert!(matches!(
+                open(&bytes[..len]),
+                Err(OpenError::Damaged {
+                    part: "subkeys",
+                    ..
+                })
+            ));
         }
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(open(&changed), Err(OpenError::Damaged { part: "subkeys", .. })));
+            assert!(matches!(
+                open(&changed),
+                Err(OpenError::Damaged {
+                    part: "subkeys",
+                    ..
+                })
+            ));
         }
         assert!(Ring::open_file(&bytes, &key(8), &[3; 16]).is_err());
         assert!(Ring::open_file(&bytes, &key(9), &[4; 16]).is_err());

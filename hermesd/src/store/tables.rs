@@ -192,7 +192,10 @@ mod tests {
     fn tables_have_bytes_and_names_of_their_own() {
         let bytes: BTreeSet<_> = Table::ALL.iter().map(|table| table.byte()).collect();
         let names: BTreeSet<_> = Table::ALL.iter().map(|table| table.name()).collect();
-        assert_eq!((bytes.len(), names.len()), (Table::ALL.len(), Table::ALL.len()));
+        assert_eq!(
+            (bytes.len(), names.len()),
+            (Table::ALL.len(), Table::ALL.len())
+        );
     }
 
     #[test]
@@ -202,11 +205,15 @@ mod tests {
         let mut found = BTreeSet::new();
         for line in document.lines().filter(|line| line.starts_with('|')) {
             let cells: Vec<_> = line.split('|').map(str::trim).collect();
-            let [_, keyspace, name, byte, _, _] = cells[..] else { continue };
+            let [_, keyspace, name, byte, _, _] = cells[..] else {
+                continue;
+            };
             if keyspace.starts_with('`') {
                 family = keyspace.trim_matches('`');
             }
-            let Some(table) = Table::ALL.iter().find(|table| table.name() == name) else { continue };
+            let Some(table) = Table::ALL.iter().find(|table| table.name() == name) else {
+                continue;
+            };
             assert_eq!(byte, format!("{:02x}", table.byte()), "{name}");
             assert_eq!(family, table.family().name(), "{name}");
             found.insert(table.byte());
@@ -223,7 +230,10 @@ mod tests {
             keys.extend(numbers.map(|seq| message_key(chat, seq)));
         }
         assert!(keys.is_sorted());
-        assert_eq!(message_key(1, 2), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]);
+        assert_eq!(
+            message_key(1, 2),
+            [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]
+        );
         assert_eq!(seq_of(&message_key(9, 7)), Some(7));
         assert_eq!(seq_of(&[1; 7]), None);
     }

@@ -81,7 +81,10 @@ pub(crate) mod keyring {
 
     impl Keyring {
         pub(crate) fn new(connect: Connect) -> Self {
-            Self { connect, store: OnceLock::new() }
+            Self {
+                connect,
+                store: OnceLock::new(),
+            }
         }
 
         #[cfg(target_os = "linux")]
@@ -113,7 +116,10 @@ pub(crate) mod keyring {
 
     impl Vault for Keyring {
         fn load(&self, user: &str) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-            self.entry(user)?.get_secret().map(Zeroizing::new).map_err(failed)
+            self.entry(user)?
+                .get_secret()
+                .map(Zeroizing::new)
+                .map_err(failed)
         }
 
         fn save(&self, user: &str, secret: &[u8]) -> Result<(), VaultError> {

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use fjall::{AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{
+    AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
+};
 
 use super::{Backend, BackendError, Direction, Op, RawPage, RawQuery, repair};
 use crate::store::{disk::sync_folder, error::is_disk_full, tables::Family};
@@ -76,21 +78,11 @@ impl Families {
 impl FjallBackend {
     /// Opens the database in `folder`, or makes one if there is none.
     ///
-    /// A last journal entry that a crash left unfinished is cut off; see [`repair`].
+    /// An unfinished last batch in the journal is cut off first.
     pub fn open(folder: &Path) -> Result<Self, BackendError> {
-        match Self::try_open(folder) {
-            Err(BackendError::Damaged(detail)) => {
-                if !repair::cut_torn_tail(folder)? {
-                    return Err(BackendError::Damaged(detail));
-                }
-                tracing::warn!("an unfinished write was cut off the journal");
-                Self::try_open(folder)
-            }
-            other => other,
+        if folder.try_exists()? && repair::look_over(folder)? {
+            tracing::warn!("an unfinished write was cut off the journal");
         }
-    }
-
-    fn try_open(folder: &Path) -> Result<Self, BackendError> {
         contain(|| {
             let database = Database::builder(folder)
                 .cache_size(CACHE_BYTES)
@@ -99,7 +91,11 @@ impl FjallBackend {
                 .max_journaling_size(JOURNAL_BYTES_MAX)
                 .open()?;
             let families = Families::open(&database)?;
-            Ok(Self { families, database, folder: folder.to_owned() })
+            Ok(Self {
+                families,
+                database,
+                folder: folder.to_owned(),
+            })
         })
     }
 
@@ -125,7 +121,10 @@ impl FjallBackend {
 impl Backend for FjallBackend {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
         contain(|| {
-            let value = self.database.snapshot().get(self.families.of(family), key)?;
+            let value = self
+                .database
+                .snapshot()
+                .get(self.families.of(family), key)?;
             Ok(value.map(|value| value.to_vec()))
         })
     }
@@ -136,8 +135,14 @@ impl Backend for FjallBackend {
         }
         contain(|| {
             let bounds = (query.lower.clone(), query.upper.clone());
-            let rows = self.database.snapshot().range(self.families.of(query.family), bounds);
-            let read = |row: Guard| row.into_inner().map(|(key, value)| (key.to_vec(), value.to_vec()));
+            let rows = self
+                .database
+                .snapshot()
+                .range(self.families.of(query.family), bounds);
+            let read = |row: Guard| {
+                row.into_inner()
+                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
+            };
             match query.direction {
                 Direction::Forward => RawPage::collect(query, rows.map(read)),
                 Direction::Backward => RawPage::collect(query, rows.rev().map(read)),
@@ -152,7 +157,11 @@ impl Backend for FjallBackend {
         contain(|| {
             let bounds = (query.lower.clone(), query.upper.clone());
             let mut count = 0;
-            for row in self.database.snapshot().range(self.families.of(query.family), bounds) {
+            for row in self
+                .database
+                .snapshot()
+                .range(self.families.of(query.family), bounds)
+            {
                 row.key()?;
                 count += 1;
             }
@@ -162,7 +171,10 @@ impl Backend for FjallBackend {
 
     fn write(&self, ops: Vec<Op>) -> Result<(), BackendError> {
         contain(|| {
-            let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+            let mut batch = self
+                .database
+                .batch()
+                .durability(Some(PersistMode::SyncData));
             for op in ops {
                 let keyspace = self.families.of(op.family);
                 match op.value {
@@ -182,7 +194,9 @@ impl Backend for FjallBackend {
         let complete = catch_unwind(AssertUnwindSafe(|| self.flush())).unwrap_or(false);
         let folder = self.folder.clone();
         drop(self);
-        if complete { empty_journal(&folder)? }
+        if complete {
+            empty_journal(&folder)?
+        }
         Ok(())
     }
 }
@@ -193,7 +207,9 @@ fn contain<T>(work: impl FnOnce() -> Result<T, fjall::Error>) -> Result<T, Backe
         Ok(result) => result.map_err(translate),
         Err(panic) => {
             let said = panic.downcast_ref::<String>().map(String::as_str);
-            let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panic");
+            let said = said
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("panic");
             Err(BackendError::Damaged(said.to_owned()))
         }
     }
@@ -222,7 +238,7 @@ fn translate_io(error: io::Error) -> BackendError {
 /// Empties the journal that is written to, all of which is in tables by now. An empty journal is what fjall itself
 /// leaves when it is opened and closed without a write in between.
 fn empty_journal(folder: &Path) -> io::Result<()> {
-    if let Some(path) = repair::active_journal(folder)? {
+    if let Some(path) = repair::journals(folder)?.last() {
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(0)?;
         file.sync_all()?;
@@ -238,8 +254,14 @@ fn folder_bytes(folder: &Path) -> io::Result<u64> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         // Tables come and go under our eyes; one that is gone takes nothing.
-        let Ok(metadata) = path.metadata() else { continue };
-        bytes += if metadata.is_dir() { folder_bytes(&path)? } else { file_bytes(&metadata) };
+        let Ok(metadata) = path.metadata() else {
+            continue;
+        };
+        bytes += if metadata.is_dir() {
+            folder_bytes(&path)?
+        } else {
+            file_bytes(&metadata)
+        };
     }
     Ok(bytes)
 }

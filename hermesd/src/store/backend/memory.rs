@@ -173,10 +173,21 @@ impl MemoryDisk {
             Loss::Torn => {
                 let len = old.unsynced.len();
                 let torn = old.unsynced.iter().enumerate().take(len - len / 8);
-                journal.extend(torn.map(|(at, byte)| if at > len / 3 && at < len / 2 { 0 } else { *byte }));
+                journal.extend(torn.map(|(at, byte)| {
+                    if at > len / 3 && at < len / 2 {
+                        0
+                    } else {
+                        *byte
+                    }
+                }));
             }
         }
-        let platter = Platter { has_database: old.has_database, journal, files, ..Platter::default() };
+        let platter = Platter {
+            has_database: old.has_database,
+            journal,
+            files,
+            ..Platter::default()
+        };
         Self(Arc::new(Mutex::new(platter)))
     }
 }
@@ -193,7 +204,9 @@ impl Disk for MemoryDisk {
     fn lock(&self, _: &str) -> Result<Box<dyn Any + Send + Sync>, LockError> {
         let mut platter = self.platter();
         if std::mem::replace(&mut platter.locked, true) {
-            return Err(LockError::Held { holder: Some("another test".to_owned()) });
+            return Err(LockError::Held {
+                holder: Some("another test".to_owned()),
+            });
         }
         Ok(Box::new(Unlocker(self.clone())))
     }
@@ -203,8 +216,15 @@ impl Disk for MemoryDisk {
         if platter.crashed {
             return Err(crashed());
         }
-        let renamed = platter.renamed.as_ref().filter(|(name, _)| *name == file).map(|(_, bytes)| bytes);
-        Ok(renamed.or_else(|| platter.files.get(&file)).cloned().map(Zeroizing::new))
+        let renamed = platter
+            .renamed
+            .as_ref()
+            .filter(|(name, _)| *name == file)
+            .map(|(_, bytes)| bytes);
+        Ok(renamed
+            .or_else(|| platter.files.get(&file))
+            .cloned()
+            .map(Zeroizing::new))
     }
 
     fn replace(&self, file: SmallFile, bytes: &[u8]) -> io::Result<()> {
@@ -234,7 +254,13 @@ impl Disk for MemoryDisk {
         let (rows, whole) = replay(&platter.journal);
         platter.journal.truncate(whole);
         drop(platter);
-        Ok(Box::new(MemoryBackend { disk: self.clone(), state: RwLock::new(State { rows, poisoned: false }) }))
+        Ok(Box::new(MemoryBackend {
+            disk: self.clone(),
+            state: RwLock::new(State {
+                rows,
+                poisoned: false,
+            }),
+        }))
     }
 }
 
@@ -252,7 +278,11 @@ struct MemoryBackend {
 }
 
 impl MemoryBackend {
-    fn select<T>(&self, query: &RawQuery, read: impl FnOnce(&mut dyn DoubleEndedIterator<Item = (&Vec<u8>, &Vec<u8>)>) -> T) -> T {
+    fn select<T>(
+        &self,
+        query: &RawQuery,
+        read: impl FnOnce(&mut dyn DoubleEndedIterator<Item = (&Vec<u8>, &Vec<u8>)>) -> T,
+    ) -> T {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         match state.rows.get(&query.family) {
             Some(rows) if !query.is_empty() => {
@@ -266,7 +296,11 @@ impl MemoryBackend {
 impl Backend for MemoryBackend {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(state.rows.get(&family).and_then(|rows| rows.get(key)).cloned())
+        Ok(state
+            .rows
+            .get(&family)
+            .and_then(|rows| rows.get(key))
+            .cloned())
     }
 
     fn page(&self, query: &RawQuery) -> Result<RawPage, BackendError> {
@@ -355,7 +389,11 @@ fn read_frame(bytes: &[u8]) -> Option<(Vec<Op>, &[u8])> {
         let key = part(&mut body)?;
         let value = part(&mut body)?;
         let family = *Family::ALL.get(usize::from(*family))?;
-        ops.push(Op { family, key, value: (*is_put == 1).then_some(value) });
+        ops.push(Op {
+            family,
+            key,
+            value: (*is_put == 1).then_some(value),
+        });
     }
     Some((ops, after))
 }
@@ -374,15 +412,25 @@ pub fn at_every_crash<R>(scenario: impl Fn(MemoryDisk) -> R, check: impl Fn(R, M
     let disk = MemoryDisk::new();
     let result = scenario(disk.clone());
     let steps = disk.steps();
-    assert!(!disk.has_crashed() && !steps.is_empty(), "the scenario must write something");
+    assert!(
+        !disk.has_crashed() && !steps.is_empty(),
+        "the scenario must write something"
+    );
     check(result, disk.reboot(Loss::All), "no crash");
     for (at, step) in steps.iter().enumerate() {
         for loss in Loss::ALL {
             let disk = MemoryDisk::new();
             disk.crash_after(at);
             let result = scenario(disk.clone());
-            assert!(disk.has_crashed(), "the scenario goes another way the second time");
-            check(result, disk.reboot(loss), &format!("crash before step {at}, {step:?}, loss {loss:?}"));
+            assert!(
+                disk.has_crashed(),
+                "the scenario goes another way the second time"
+            );
+            check(
+                result,
+                disk.reboot(loss),
+                &format!("crash before step {at}, {step:?}, loss {loss:?}"),
+            );
         }
     }
 }

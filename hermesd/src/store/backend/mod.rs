@@ -130,6 +130,10 @@ pub enum BackendError {
 
 impl From<io::Error> for BackendError {
     fn from(error: io::Error) -> Self {
-        if is_disk_full(&error) { Self::DiskFull } else { Self::Io(error) }
+        if is_disk_full(&error) {
+            Self::DiskFull
+        } else {
+            Self::Io(error)
+        }
     }
 }

@@ -11,32 +11,55 @@ fn commit_events(store: &mut Store, times: &[u64]) {
 }
 
 fn seqs(store: &Store, after: u64, limit: usize) -> Vec<u64> {
-    let cursor = Cursor { seq: after, ..store.head() };
-    store.events_after(cursor, limit).unwrap().iter().map(|event| event.seq).collect()
+    let cursor = Cursor {
+        seq: after,
+        ..store.head()
+    };
+    store
+        .events_after(cursor, limit)
+        .unwrap()
+        .iter()
+        .map(|event| event.seq)
+        .collect()
 }
 
 #[test]
 fn events_are_numbered_without_gaps_across_reopening() {
     on_both_disks(|disk| {
         let mut store = create(&disk);
-        assert_eq!((store.head().seq, store.oldest().seq, store.event_count()), (0, 0, 0));
+        assert_eq!(
+            (store.head().seq, store.oldest().seq, store.event_count()),
+            (0, 0, 0)
+        );
         let mut batch = Batch::new();
         batch.put(Table::Chats, b"k", "v");
         batch.event(10, "a");
         batch.event(11, "b");
         let committed = store.commit(batch).unwrap();
-        assert_eq!(committed, Committed { first_event: Some(1), head: 2 });
+        assert_eq!(
+            committed,
+            Committed {
+                first_event: Some(1),
+                head: 2
+            }
+        );
         put(&mut store, Table::Chats, b"k", b"w");
         let epoch = store.head().epoch;
         for close in [true, false] {
-            if close { store.close().unwrap() } else { drop(store) }
+            if close {
+                store.close().unwrap()
+            } else {
+                drop(store)
+            }
             store = open(&disk);
             commit_events(&mut store, &[12]);
         }
         assert_eq!(store.head(), Cursor { epoch, seq: 4 });
         let events = store.events_after(Cursor { epoch, seq: 0 }, 10).unwrap();
-        let seen: Vec<_> =
-            events.iter().map(|event| (event.seq, event.time_ms, event.payload.to_vec())).collect();
+        let seen: Vec<_> = events
+            .iter()
+            .map(|event| (event.seq, event.time_ms, event.payload.to_vec()))
+            .collect();
         let late = b"event of 12".to_vec();
         assert_eq!(
             seen,
@@ -58,7 +81,13 @@ fn cursors_of_other_stores_and_from_the_future_have_expired() {
     let mut store = create(&(Arc::new(MemoryDisk::new()) as Arc<dyn Disk>));
     commit_events(&mut store, &[1, 2]);
     let head = store.head();
-    for cursor in [Cursor { epoch: head.epoch ^ 1, seq: 1 }, Cursor { seq: 3, ..head }] {
+    for cursor in [
+        Cursor {
+            epoch: head.epoch ^ 1,
+            seq: 1,
+        },
+        Cursor { seq: 3, ..head },
+    ] {
         let Err(StoreError::CursorExpired { oldest, head }) = store.events_after(cursor, 1) else {
             panic!("{cursor} was taken")
         };
@@ -79,8 +108,14 @@ fn old_events_go_in_small_steps_and_their_cursors_with_them() {
         assert_eq!(store.trim_events(now, 6).unwrap(), 0);
         assert_eq!((store.oldest().seq, store.event_count()), (9, 31));
         assert_eq!(seqs(&store, 9, 2), [10, 11]);
-        let gone = Cursor { seq: 8, ..store.head() };
-        assert!(matches!(store.events_after(gone, 1), Err(StoreError::CursorExpired { .. })));
+        let gone = Cursor {
+            seq: 8,
+            ..store.head()
+        };
+        assert!(matches!(
+            store.events_after(gone, 1),
+            Err(StoreError::CursorExpired { .. })
+        ));
         store.close().unwrap();
         let store = open(&disk);
         assert_eq!((store.oldest().seq, store.head().seq), (9, 40));
@@ -114,7 +149,10 @@ fn numbers_go_on_when_all_events_are_gone() {
 
 #[test]
 fn a_cursor_has_one_spelling() {
-    let cursor = Cursor { epoch: 0xab, seq: 12 };
+    let cursor = Cursor {
+        epoch: 0xab,
+        seq: 12,
+    };
     assert_eq!(cursor.to_string(), "00000000000000ab:12");
     assert_eq!("00000000000000ab:12".parse(), Ok(cursor));
     for text in [

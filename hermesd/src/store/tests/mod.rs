@@ -39,7 +39,9 @@ fn create(disk: &Arc<dyn Disk>) -> Store {
 
 fn try_open(disk: &Arc<dyn Disk>) -> Result<Store, OpenError> {
     let locked = Store::open_on(Arc::clone(disk), options())?;
-    locked.unlock(&Unlock::Insecure, 0, entropy()).map_err(|refused| refused.error)
+    locked
+        .unlock(&Unlock::Insecure, 0, entropy())
+        .map_err(|refused| refused.error)
 }
 
 fn open(disk: &Arc<dyn Disk>) -> Store {

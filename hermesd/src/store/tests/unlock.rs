@@ -34,11 +34,20 @@ fn a_passphrase_opens_and_another_does_not() {
         let locked = reopen(&disk);
         assert_eq!(locked.slots(), [SlotKind::Passphrase]);
         let (locked, error) = refused(locked, &passphrase("wrong"), 0);
-        assert!(matches!(error, OpenError::WrongPassphrase { retry_after_ms: 0 }));
+        assert!(matches!(
+            error,
+            OpenError::WrongPassphrase { retry_after_ms: 0 }
+        ));
         let (locked, error) = refused(locked, &Unlock::Insecure, 0);
         assert!(matches!(error, OpenError::NoSlot(SlotKind::Insecure)));
-        let store = locked.unlock(&passphrase("right"), 0, entropy()).map_err(|r| r.error).unwrap();
-        assert_eq!(store.get(Table::Chats, b"k").unwrap().unwrap().as_slice(), b"v");
+        let store = locked
+            .unlock(&passphrase("right"), 0, entropy())
+            .map_err(|r| r.error)
+            .unwrap();
+        assert_eq!(
+            store.get(Table::Chats, b"k").unwrap().unwrap().as_slice(),
+            b"v"
+        );
     });
 }
 
@@ -50,24 +59,45 @@ fn wrong_passphrases_grow_a_delay_that_even_the_right_one_waits_for() {
     for (failure, expected) in [0, 0, 1_000].into_iter().enumerate() {
         let error;
         (locked, error) = refused(locked, &passphrase("wrong"), 100);
-        let OpenError::WrongPassphrase { retry_after_ms } = error else { panic!("{error}") };
+        let OpenError::WrongPassphrase { retry_after_ms } = error else {
+            panic!("{error}")
+        };
         assert_eq!(retry_after_ms, expected, "{failure}");
     }
     let (locked, error) = refused(locked, &passphrase("right"), 600);
-    assert!(matches!(error, OpenError::TooSoon { retry_after_ms: 500 }));
+    assert!(matches!(
+        error,
+        OpenError::TooSoon {
+            retry_after_ms: 500
+        }
+    ));
     assert_eq!(locked.retry_after_ms(600), 500);
     let (locked, error) = refused(locked, &passphrase("wrong"), 1_100);
-    assert!(matches!(error, OpenError::WrongPassphrase { retry_after_ms: 2_000 }));
-    let store = locked.unlock(&passphrase("right"), 3_100, entropy()).map_err(|r| r.error).unwrap();
+    assert!(matches!(
+        error,
+        OpenError::WrongPassphrase {
+            retry_after_ms: 2_000
+        }
+    ));
+    let store = locked
+        .unlock(&passphrase("right"), 3_100, entropy())
+        .map_err(|r| r.error)
+        .unwrap();
     let (_, error) = refused(store.lock(), &passphrase("wrong"), 3_100);
-    assert!(matches!(error, OpenError::WrongPassphrase { retry_after_ms: 0 }));
+    assert!(matches!(
+        error,
+        OpenError::WrongPassphrase { retry_after_ms: 0 }
+    ));
 }
 
 #[test]
 fn a_keyring_that_fails_counts_as_no_wrong_passphrase() {
     let disk = disk();
     let vault = Arc::new(FakeVault::default());
-    let keyring = || Options { vault: vault.clone(), ..options() };
+    let keyring = || Options {
+        vault: vault.clone(),
+        ..options()
+    };
     drop(Store::create_on(disk.clone(), keyring(), &Unlock::Keyring, entropy()).unwrap());
     let held = std::mem::take(&mut *vault.0.lock().unwrap());
     assert_eq!(held.len(), 1);
@@ -91,7 +121,10 @@ impl Vault for FakeVault {
     }
 
     fn save(&self, user: &str, secret: &[u8]) -> Result<(), VaultError> {
-        self.0.lock().unwrap().insert(user.to_owned(), secret.to_vec());
+        self.0
+            .lock()
+            .unwrap()
+            .insert(user.to_owned(), secret.to_vec());
         Ok(())
     }
 
@@ -109,13 +142,22 @@ fn a_keyring_holds_a_wrapping_key_and_not_the_master_key() {
         Ok(keyring_core::mock::Store::new()? as Arc<keyring_core::api::CredentialStore>)
     }));
     let disk = disk();
-    let with = || Options { vault: vault.clone(), ..options() };
+    let with = || Options {
+        vault: vault.clone(),
+        ..options()
+    };
     let mut store = Store::create_on(disk.clone(), with(), &Unlock::Keyring, entropy()).unwrap();
     put(&mut store, Table::Chats, b"k", b"v");
     store.close().unwrap();
     let locked = Store::open_on(disk.clone(), with()).unwrap();
-    let mut store = locked.unlock(&Unlock::Keyring, 0, entropy()).map_err(|r| r.error).unwrap();
-    assert_eq!(store.get(Table::Chats, b"k").unwrap().unwrap().as_slice(), b"v");
+    let mut store = locked
+        .unlock(&Unlock::Keyring, 0, entropy())
+        .map_err(|r| r.error)
+        .unwrap();
+    assert_eq!(
+        store.get(Table::Chats, b"k").unwrap().unwrap().as_slice(),
+        b"v"
+    );
     change(&mut store, Unlock::Keyring, vec![Unlock::Insecure]).unwrap();
     store.close().unwrap();
     let (_, error) = refused(Store::open_on(disk, with()).unwrap(), &Unlock::Keyring, 0);
@@ -126,8 +168,14 @@ fn a_keyring_holds_a_wrapping_key_and_not_the_master_key() {
 fn without_a_keyring_no_store_is_made() {
     let disk = disk();
     let result = Store::create_on(Arc::clone(&disk), options(), &Unlock::Keyring, entropy());
-    assert!(matches!(result, Err(OpenError::Keyring(VaultError::Unsupported))));
-    assert!(matches!(Store::open_on(disk, options()), Err(OpenError::NoStore)));
+    assert!(matches!(
+        result,
+        Err(OpenError::Keyring(VaultError::Unsupported))
+    ));
+    assert!(matches!(
+        Store::open_on(disk, options()),
+        Err(OpenError::NoStore)
+    ));
 }
 
 fn change(store: &mut Store, old: Unlock, new: Vec<Unlock>) -> Result<(), OpenError> {
@@ -145,8 +193,14 @@ fn changing_the_passphrase_leaves_rows_and_cursors_alone() {
         store.close().unwrap();
         let (locked, error) = refused(reopen(&disk), &passphrase("old"), 0);
         assert!(matches!(error, OpenError::WrongPassphrase { .. }));
-        let store = locked.unlock(&passphrase("new"), 0, entropy()).map_err(|r| r.error).unwrap();
-        assert_eq!(store.get(Table::Chats, b"k").unwrap().unwrap().as_slice(), b"v");
+        let store = locked
+            .unlock(&passphrase("new"), 0, entropy())
+            .map_err(|r| r.error)
+            .unwrap();
+        assert_eq!(
+            store.get(Table::Chats, b"k").unwrap().unwrap().as_slice(),
+            b"v"
+        );
         assert_eq!(store.head(), head);
     });
 }
@@ -155,11 +209,19 @@ fn changing_the_passphrase_leaves_rows_and_cursors_alone() {
 fn a_store_can_be_opened_in_several_ways_and_in_no_others() {
     let disk = disk();
     let mut store = create_with(&disk, &Unlock::Insecure);
-    change(&mut store, Unlock::Insecure, vec![passphrase("a"), passphrase("b")]).unwrap();
+    change(
+        &mut store,
+        Unlock::Insecure,
+        vec![passphrase("a"), passphrase("b")],
+    )
+    .unwrap();
     assert_eq!(store.slots(), [SlotKind::Passphrase; 2]);
     let mut locked = store.lock();
     for word in ["a", "b"] {
-        let store = locked.unlock(&passphrase(word), 0, entropy()).map_err(|r| r.error).unwrap();
+        let store = locked
+            .unlock(&passphrase(word), 0, entropy())
+            .map_err(|r| r.error)
+            .unwrap();
         locked = store.lock();
     }
     let (_, error) = refused(locked, &Unlock::Insecure, 0);
@@ -175,7 +237,12 @@ fn a_wrong_old_passphrase_changes_nothing_and_counts() {
         assert!(matches!(error, OpenError::WrongPassphrase { .. }));
     }
     let error = change(&mut store, passphrase("old"), vec![passphrase("new")]).unwrap_err();
-    assert!(matches!(error, OpenError::TooSoon { retry_after_ms: 1_000 }));
+    assert!(matches!(
+        error,
+        OpenError::TooSoon {
+            retry_after_ms: 1_000
+        }
+    ));
     let locked = store.lock();
     assert_eq!(locked.retry_after_ms(0), 1_000);
     assert!(locked.unlock(&passphrase("old"), 1_000, entropy()).is_ok());
@@ -235,9 +302,17 @@ fn the_default_cost_is_the_documented_one() {
 fn a_newer_program_notes_itself_in_the_header() {
     let disk = disk();
     drop(create(&disk));
-    let newer = Options { program: "hermesd 7.0".to_owned(), ..options() };
+    let newer = Options {
+        program: "hermesd 7.0".to_owned(),
+        ..options()
+    };
     let locked = Store::open_on(Arc::clone(&disk), newer).unwrap();
-    drop(locked.unlock(&Unlock::Insecure, 0, entropy()).map_err(|r| r.error).unwrap());
+    drop(
+        locked
+            .unlock(&Unlock::Insecure, 0, entropy())
+            .map_err(|r| r.error)
+            .unwrap(),
+    );
     let header = disk.read(SmallFile::Header).unwrap().unwrap();
     assert_eq!(&header[29..40], b"hermesd 7.0");
 }
