@@ -139,7 +139,7 @@ impl<T> Ring<T> {
     }
 
     /// Every member once, clockwise from a position: whoever sits at it is first.
-    pub fn clockwise(&self, from: &Position) -> impl Iterator<Item = &Member<T>> {
+    pub fn clockwise(&self, from: &Position) -> impl Iterator<Item = &Member<T>> + use<'_, T> {
         self.by_point
             .range(*from..)
             .chain(self.by_point.range(..*from))
@@ -147,7 +147,10 @@ impl<T> Ring<T> {
     }
 
     /// Every member once, counter-clockwise from a position: whoever sits at it is last.
-    pub fn counter_clockwise(&self, from: &Position) -> impl Iterator<Item = &Member<T>> {
+    pub fn counter_clockwise(
+        &self,
+        from: &Position,
+    ) -> impl Iterator<Item = &Member<T>> + use<'_, T> {
         self.by_point
             .range(..*from)
             .rev()
@@ -157,7 +160,11 @@ impl<T> Ring<T> {
 
     /// The first `n` members clockwise from a position. With a presence key's position these are its presence node and those that
     /// stand in for it, in order.
-    pub fn successors(&self, from: &Position, n: usize) -> impl Iterator<Item = &Member<T>> {
+    pub fn successors(
+        &self,
+        from: &Position,
+        n: usize,
+    ) -> impl Iterator<Item = &Member<T>> + use<'_, T> {
         self.clockwise(from).take(n)
     }
 }
