@@ -680,3 +680,22 @@ fn the_box_needs_the_kem_secret() {
     assert!(open_box(net(), "msg2-box", &[3; 32], &shared, &sealed).is_none());
     assert!(open_box(net(), "msg2-box", &h1, &extract(&[9; 32], &[]), &sealed).is_none());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn garbage_is_refused(
+        garbage in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600),
+        keep in 0..600_usize,
+    ) {
+        let scene = Scene::new();
+        for kind in 0..6 {
+            let message = [&[kind, 1, 1, 1][..], &garbage].concat();
+            proptest::prop_assert!(scene.inviter().read(&message).is_err());
+            proptest::prop_assert!(scene.finish(&message).is_err());
+        }
+        let after_good_start = [&scene.msg2()[..keep], &garbage].concat();
+        proptest::prop_assert!(scene.finish(&after_good_start).is_err());
+    }
+}

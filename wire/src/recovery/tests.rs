@@ -431,3 +431,23 @@ fn stored_forms_refuse_damage() {
         Some(HandshakeError::Stored)
     );
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn garbage_is_refused(
+        garbage in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600),
+        keep in 0..600_usize,
+    ) {
+        let pair = Pair::new();
+        let starter = pair.start();
+        for kind in 0..6 {
+            let message = [&[kind][..], &COUNTER.to_le_bytes(), &garbage].concat();
+            proptest::prop_assert!(pair.answerer().read(&message).is_err());
+            proptest::prop_assert!(starter.finish(&pair.starter(), &message).is_err());
+        }
+        let after_good_start = [&starter.msg1()[..keep], &garbage].concat();
+        proptest::prop_assert!(pair.answerer().read(&after_good_start).is_err());
+    }
+}
