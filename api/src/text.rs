@@ -3,7 +3,7 @@
 //! Message bodies, names and everything else that another person chose is hostile until it passed
 //! here: it may hold terminal commands, characters that reorder what stands around them, marks
 //! that pile up over other lines, and characters that nobody sees. Whatever goes to a terminal, a
-//! window title, a desktop notification or a clipboard sequence passes [`line`] or [`block`] first.
+//! window title, a desktop notification or a clipboard sequence passes [`line()`] or [`block`] first.
 //! JSON output does not need it, since JSON escapes by itself.
 //!
 //! What is removed: control characters (C0, DEL, C1), the format characters that have no width

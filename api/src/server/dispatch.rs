@@ -304,3 +304,83 @@ pub(super) fn request_too_big(request_bytes_max: usize) -> MethodResponse {
     let message = format!("the request has more than {request_bytes_max} bytes");
     fail(Id::Null, ApiError::new(ErrorCode::RequestTooBig, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use jsonrpsee::core::id_providers::NoopIdProvider;
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use tokio::sync::mpsc;
+
+    use super::super::registry::Registry;
+    use super::*;
+    use crate::table::UiPresence;
+    use crate::types::Done;
+
+    fn dispatcher() -> Dispatcher {
+        let mut registry = Registry::new();
+        registry.answer::<UiPresence>(|_, _| Ok(Done {}));
+        Dispatcher {
+            methods: registry.methods().clone(),
+            connection: ConnectionId(1),
+            response_bytes_max: 1024,
+            batch_calls_max: 4,
+            notifications: MethodSink::new(mpsc::channel(1).0),
+            subscriptions: BoundedSubscriptions::new(1),
+            ids: Arc::new(NoopIdProvider),
+            extensions: Extensions::new(),
+        }
+    }
+
+    /// The answer to a line whose calls can all be answered at once.
+    fn answer(line: &str) -> Option<Value> {
+        let response = match dispatcher().line(line) {
+            Answer::Now(response) => response,
+            Answer::Later(call) => call.now_or_never().expect("answered at once"),
+            Answer::Nothing => return None,
+        };
+        let json = serde_json::from_str(response.as_json().get()).expect("json");
+        (!response.is_notification()).then_some(json)
+    }
+
+    const CALL: &str =
+        r#"{"jsonrpc":"2.0","id":1,"method":"ui.presence","params":{"focused":true,"chat":"c1"}}"#;
+
+    fn is_answer(value: &Value) -> bool {
+        value["jsonrpc"] == "2.0"
+            && (value.get("result").is_some() || value["error"]["code"].is_number())
+    }
+
+    #[test]
+    fn the_call_that_is_mangled_below_is_a_good_one() {
+        assert_eq!(
+            answer(CALL).expect("answered")["result"],
+            serde_json::json!({})
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_answered_or_a_notification(text in any::<String>()) {
+            if let Some(value) = answer(&text) {
+                prop_assert!(is_answer(value.get(0).unwrap_or(&value)), "{value}");
+            }
+        }
+
+        #[test]
+        fn a_mangled_call_is_answered_or_a_notification(
+            at in 0..CALL.len(),
+            with in prop::sample::select(vec!["", "\"", "{", "}", "[", "]", ",", ":", "\\", "0", "é", "null", "\u{0}"]),
+            cut in any::<bool>(),
+        ) {
+            let rest = if cut { "" } else { &CALL[at + 1..] };
+            let text = format!("{}{with}{rest}", &CALL[..at]);
+            for text in [text.clone(), format!("[{text}]")] {
+                if let Some(value) = answer(&text) {
+                    prop_assert!(is_answer(value.get(0).unwrap_or(&value)), "{text}: {value}");
+                }
+            }
+        }
+    }
+}

@@ -20,7 +20,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jsonrpsee::types::{Id, Params};
 use jsonrpsee::{
@@ -49,6 +49,9 @@ pub struct RegistryError {
     pub twice: Vec<&'static str>,
 }
 
+/// The description of the interface, made when somebody first asks for it.
+static DISCOVERED: LazyLock<DiscoverResponse> = LazyLock::new(|| DiscoverResponse(document()));
+
 /// Collects the handlers of all methods.
 #[derive(Debug, Default)]
 pub struct Registry {
@@ -61,8 +64,7 @@ impl Registry {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Self::default();
-        let discovered = DiscoverResponse(document());
-        registry.answer::<Discover>(move |_, _| Ok(discovered.clone()));
+        registry.answer::<Discover>(|_, _| Ok(DISCOVERED.clone()));
         registry
     }
 
@@ -176,6 +178,12 @@ impl Registry {
                 twice: self.twice,
             })
         }
+    }
+
+    /// The handlers so far, whether complete or not.
+    #[cfg(test)]
+    pub(super) fn methods(&self) -> &Methods {
+        &self.methods
     }
 
     fn insert(&mut self, name: &'static str, callback: MethodCallback) -> &mut Self {
