@@ -18,6 +18,7 @@ use crate::{
 #[must_use = "an attempt that is dropped is left without an answer"]
 pub struct Incoming {
     attempt: Option<quinn::Incoming>,
+    remote: SocketAddr,
     config: Arc<quinn::ServerConfig>,
     profile: Profile,
     timeout: Duration,
@@ -44,8 +45,10 @@ impl Incoming {
         timeout: Duration,
         place: OwnedSemaphorePermit,
     ) -> Self {
+        let remote = canonical(attempt.remote_address());
         Self {
             attempt: Some(attempt),
+            remote,
             config,
             profile,
             timeout,
@@ -55,10 +58,8 @@ impl Incoming {
 
     /// Where the attempt claims to come from, in canonical form. Unless the admission hook asked for proof, it may be forged.
     #[must_use]
-    pub fn remote_address(&self) -> Option<SocketAddr> {
-        self.attempt
-            .as_ref()
-            .map(|attempt| canonical(attempt.remote_address()))
+    pub fn remote_address(&self) -> SocketAddr {
+        self.remote
     }
 
     /// Performs the handshake. Dropping the future gives the attempt up.

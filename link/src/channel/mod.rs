@@ -232,7 +232,8 @@ impl Channel {
 
     /// Waits for what comes in; `None` once the channel has ended and all that came before is taken. Cancel-safe.
     ///
-    /// Take it steadily: when the queue is full nothing more is read, answers to our own requests included.
+    /// Take it steadily: when the queue is full nothing more is read, answers to our own requests included. What has been taken is no
+    /// longer counted here: whoever works on many requests at once bounds the bytes that they hold.
     pub async fn next(&self) -> Option<Inbound> {
         let Frame { kind, id, body } = self.shared().inbound.next().await?;
         Some(if id == 0 {

@@ -81,6 +81,7 @@ async fn no_more_handshakes_than_allowed() {
     });
     // The attempt is taken but not yet accepted: the one place is taken too.
     let attempt = node.accept().await.unwrap();
+    assert_eq!(attempt.remote_address().ip(), LOOPBACK.ip());
     assert!(matches!(
         dial(&node, A_WHILE).await,
         Err(DialError::Timeout)
