@@ -50,13 +50,13 @@ pub(super) struct Homes {
 }
 
 impl Homes {
-    /// The connection of a keeper that a departure is wrong about.
-    pub(super) fn conn_that_stands(&self, departure: &Departure) -> Option<ConnId> {
+    /// Whether this is the home of a keeper that is said to be gone, and its connection if that stands.
+    pub(super) fn of_departed(&self, departure: &Departure) -> Option<Option<ConnId>> {
         let home = self
             .table
             .get(&departure.node)
             .filter(|home| home.seq >= departure.seq)?;
-        home.conn.filter(|_| departure.role == Role::Earth)
+        (departure.role == Role::Earth).then_some(home.conn)
     }
 
     fn insert(&mut self, keeper: NodeKey, seq: u64, conn: ConnId) {

@@ -250,8 +250,8 @@ impl Sky {
             self.peers.set_retry(node, None);
         } else if self.sky.contains(&node) {
             // If nothing was heard from anybody since, it is more likely that we are cut off.
-            let is_cut_off =
-                why == DialFailure::Unreachable && failing_since.is_none_or(|since| self.heard <= since);
+            let is_cut_off = why == DialFailure::Unreachable
+                && failing_since.is_none_or(|since| self.heard <= since);
             if failures >= FAILURES_MAX && !is_cut_off {
                 self.declare_gone(Role::Sky, node, now);
             } else {

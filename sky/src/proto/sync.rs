@@ -293,9 +293,11 @@ impl Sky {
         }
         if is_ours {
             self.declared_gone_ourselves(&departure, now);
-        } else if let Some(conn) = self.homes.conn_that_stands(&departure) {
-            // It is connected here, so it is not gone; but others have dropped the record already. A newer one helps.
-            self.close(conn, Close::AnnounceAnew, now);
+        } else if let Some(conn) = self.homes.of_departed(&departure) {
+            // We know better; but others have dropped the record already, and only a newer one helps.
+            if let Some(conn) = conn {
+                self.close(conn, Close::AnnounceAnew, now);
+            }
         } else {
             self.end_record(departure, Some(source.node), now);
         }

@@ -27,7 +27,9 @@ fn the_first_node_is_ready_at_once() {
 fn a_joining_node_knows_everybody_and_everybody_knows_it() {
     let mut world = World::lab_of(5);
     let last = world.start_node(vec![world.uri(NodeId(2))]);
-    let took = world.run_until("it has joined", |world| world.nodes[last.0].events.contains(&Event::Joined));
+    let took = world.run_until("it has joined", |world| {
+        world.nodes[last.0].events.contains(&Event::Joined)
+    });
     assert!(took < SECOND, "{took:?}");
     assert_eq!(world.node(last).sky_count(), 6);
     let took = world.run_until("everybody knows it", World::agree);
@@ -66,11 +68,15 @@ fn a_node_whose_seed_is_down_tells_so_and_joins_later() {
     let uri = world.uri(seed);
     world.kill(seed);
     let late = world.start_node(vec![uri]);
-    world.run_until("it tells", |world| world.nodes[late.0].events == [Event::NobodyAnswers]);
+    world.run_until("it tells", |world| {
+        world.nodes[late.0].events == [Event::NobodyAnswers]
+    });
     world.run_for(100 * SECOND);
     assert_eq!(world.nodes[late.0].events, [Event::NobodyAnswers], "once");
     world.boot(seed, Vec::new());
-    let took = world.run_until("it joins", |world| world.nodes[late.0].events.contains(&Event::Joined));
+    let took = world.run_until("it joins", |world| {
+        world.nodes[late.0].events.contains(&Event::Joined)
+    });
     assert!(took < 70 * SECOND, "{took:?}");
     world.run_until("both agree", World::agree);
 }
@@ -129,7 +135,9 @@ fn a_node_comes_back_with_what_it_stored() {
     world.run_until("it is gone", World::agree);
     // No seeds: it finds the others by what it stored.
     world.boot(node, Vec::new());
-    let took = world.run_until("it has joined", |world| world.nodes[2].events.contains(&Event::Joined));
+    let took = world.run_until("it has joined", |world| {
+        world.nodes[2].events.contains(&Event::Joined)
+    });
     assert!(took < SECOND, "{took:?}");
     let took = world.run_until("all agree", World::agree);
     assert!(took < 15 * SECOND, "{took:?}");
@@ -145,7 +153,11 @@ fn a_quick_restart_is_no_departure() {
     world.run_until("all agree", World::agree);
     let least = (0..40).map(|_| {
         world.run_for(SECOND);
-        world.alive().into_iter().map(|id| world.node(id).sky_count()).min()
+        world
+            .alive()
+            .into_iter()
+            .map(|id| world.node(id).sky_count())
+            .min()
     });
     assert_eq!(least.min().flatten(), Some(5));
 }
@@ -167,15 +179,32 @@ fn somebody_else_at_the_address_is_let_in_soon() {
 fn whoever_is_declared_gone_wrongly_comes_back() {
     let mut world = World::lab_of(4);
     // Node 1 says falsely that node 2 is gone.
-    let seq = world.node(NodeId(1)).sky.get(&world.key(NodeId(2))).unwrap().body.seq;
+    let seq = world
+        .node(NodeId(1))
+        .sky
+        .get(&world.key(NodeId(2)))
+        .unwrap()
+        .body
+        .seq;
     let liar = world.nodes[1].key.clone();
     let departure = Departure::sign(&world.network, &liar, Role::Sky, world.key(NodeId(2)), seq);
     let at = world.client_from(NodeId(0), World::addr(1), Some(world.key(NodeId(1))));
-    world.request(at, &Request::Spread(vec![SpreadItem::Departure(departure)])).unwrap();
-    assert!(!world.node(NodeId(0)).sky.contains(&world.key(NodeId(2))), "it was believed");
+    world
+        .request(at, &Request::Spread(vec![SpreadItem::Departure(departure)]))
+        .unwrap();
+    assert!(
+        !world.node(NodeId(0)).sky.contains(&world.key(NodeId(2))),
+        "it was believed"
+    );
     let took = world.run_until("all agree", World::agree);
     assert!(took < 15 * SECOND, "{took:?}");
-    let renewed = world.node(NodeId(3)).sky.get(&world.key(NodeId(2))).unwrap().body.seq;
+    let renewed = world
+        .node(NodeId(3))
+        .sky
+        .get(&world.key(NodeId(2)))
+        .unwrap()
+        .body
+        .seq;
     assert!(renewed > seq);
 }
 
@@ -188,11 +217,15 @@ fn departures_by_strangers_are_not_believed() {
     let departure = Departure::sign(&world.network, &stranger, Role::Sky, victim, seq);
     // A member passes it on.
     let at = world.client_from(NodeId(0), World::addr(1), Some(world.key(NodeId(1))));
-    world.request(at, &Request::Spread(vec![SpreadItem::Departure(departure)])).unwrap();
+    world
+        .request(at, &Request::Spread(vec![SpreadItem::Departure(departure)]))
+        .unwrap();
     // A signature that does not hold.
     let mut forged = Departure::sign(&world.network, &stranger, Role::Sky, victim, seq);
     forged.by = world.key(NodeId(1));
-    world.request(at, &Request::Spread(vec![SpreadItem::Departure(forged)])).unwrap();
+    world
+        .request(at, &Request::Spread(vec![SpreadItem::Departure(forged)]))
+        .unwrap();
     assert!(world.node(NodeId(0)).sky.contains(&victim));
 }
 
@@ -220,7 +253,13 @@ fn a_broken_connection_alone_ends_nobody() {
     let mut least = 3;
     for _ in 0..60 {
         world.run_for(SECOND);
-        least = world.alive().into_iter().map(|id| world.node(id).sky_count()).min().unwrap().min(least);
+        least = world
+            .alive()
+            .into_iter()
+            .map(|id| world.node(id).sky_count())
+            .min()
+            .unwrap()
+            .min(least);
     }
     assert_eq!(least, 3);
     assert!(world.agree());
@@ -229,10 +268,25 @@ fn a_broken_connection_alone_ends_nobody() {
 #[test]
 fn records_are_renewed_before_they_end() {
     let mut world = World::lab_of(3);
-    let old = world.node(NodeId(0)).sky.get(&world.key(NodeId(1))).unwrap().body.seq;
+    let old = world
+        .node(NodeId(0))
+        .sky
+        .get(&world.key(NodeId(1)))
+        .unwrap()
+        .body
+        .seq;
     world.run_for(Duration::from_secs(13 * 3_600));
     assert!(world.agree());
-    assert!(world.node(NodeId(0)).sky.get(&world.key(NodeId(1))).unwrap().body.seq > old);
+    assert!(
+        world
+            .node(NodeId(0))
+            .sky
+            .get(&world.key(NodeId(1)))
+            .unwrap()
+            .body
+            .seq
+            > old
+    );
     world.run_for(Duration::from_secs(60 * 3_600));
     assert!(world.agree());
 }
@@ -275,7 +329,15 @@ fn strangers_tell_no_news() {
         let key = ed25519_dalek::SigningKey::from_bytes(&[seed; 32]);
         let seq = u64::try_from(world.unix().as_millis()).unwrap();
         let addrs = vec![std::net::SocketAddr::from(([127, 0, 0, 1], port)).into()];
-        let body = RecordBody { role: Role::Sky, flags: Flags::DIRECT, hpke_key: [0; 32], seq, expires: seq / 1_000 + 3_600, slot: 0, addrs };
+        let body = RecordBody {
+            role: Role::Sky,
+            flags: Flags::DIRECT,
+            hpke_key: [0; 32],
+            seq,
+            expires: seq / 1_000 + 3_600,
+            slot: 0,
+            addrs,
+        };
         NodeRecord::sign(&world.network, &key, body).unwrap()
     };
     let (own, other) = (record(70, 9_000), record(71, 9_001));
@@ -284,14 +346,19 @@ fn strangers_tell_no_news() {
     let user = world.client(NodeId(0));
     let answer = world.request(user, &Request::Spread(vec![item(&own)]));
     assert_eq!(code(answer), ErrorCode::REFUSED, "users have no part in it");
-    assert_eq!(code(world.request(user, &Request::Digest)), ErrorCode::REFUSED);
+    assert_eq!(
+        code(world.request(user, &Request::Digest)),
+        ErrorCode::REFUSED
+    );
 
     let stranger = world.client_from(NodeId(0), World::addr(9), Some(own.node));
     let answer = world.request(stranger, &Request::Spread(vec![item(&other)]));
     assert_eq!(code(answer), ErrorCode::REFUSED);
     assert!(!world.node(NodeId(0)).sky.contains(&other.node));
 
-    world.request(stranger, &Request::Spread(vec![item(&other), item(&own)])).unwrap();
+    world
+        .request(stranger, &Request::Spread(vec![item(&other), item(&own)]))
+        .unwrap();
     assert!(world.node(NodeId(0)).sky.contains(&own.node), "introduced");
     assert!(world.node(NodeId(0)).sky.contains(&other.node));
 }
@@ -304,11 +371,14 @@ fn two_nodes_of_a_block_take_its_two_places() {
     let uri = world.uri(first);
     let second = world.start_node_at(at(2, 4_433), vec![uri]);
     world.run_until("both agree", World::agree);
-    let slot = |world: &World, id: NodeId| world.node(first).sky.get(&world.key(id)).unwrap().body.slot;
+    let slot =
+        |world: &World, id: NodeId| world.node(first).sky.get(&world.key(id)).unwrap().body.slot;
     assert_eq!((slot(&world, first), slot(&world, second)), (0, 1));
 
     let third = world.start_node_at(at(3, 4_433), vec![uri]);
-    world.run_until("it tells", |world| world.nodes[third.0].events.contains(&Event::PlaceTaken));
+    world.run_until("it tells", |world| {
+        world.nodes[third.0].events.contains(&Event::PlaceTaken)
+    });
     world.run_for(30 * SECOND);
     assert_eq!(world.node(first).sky_count(), 2);
     // When a place becomes free it takes it.
@@ -328,14 +398,33 @@ fn a_claim_to_the_place_of_a_living_node_comes_to_nothing() {
     world.run_until("both agree", World::agree);
     // A stranger with a lower key claims the second's place, at both.
     let key = (0..=255).map(|n| ed25519_dalek::SigningKey::from_bytes(&[n; 32]));
-    let key = key.min_by_key(|key| key.verifying_key().to_bytes()).unwrap();
+    let key = key
+        .min_by_key(|key| key.verifying_key().to_bytes())
+        .unwrap();
     let seq = u64::try_from(world.unix().as_millis()).unwrap() + 60_000;
     let addrs = vec![std::net::SocketAddr::from(([203, 0, 2, 77], 1)).into()];
-    let body = RecordBody { role: Role::Sky, flags: Flags::DIRECT, hpke_key: [0; 32], seq, expires: seq / 1_000 + 3_600, slot: 0, addrs };
+    let body = RecordBody {
+        role: Role::Sky,
+        flags: Flags::DIRECT,
+        hpke_key: [0; 32],
+        seq,
+        expires: seq / 1_000 + 3_600,
+        slot: 0,
+        addrs,
+    };
     let record = NodeRecord::sign(&world.network, &key, body).unwrap();
     for node in [first, second] {
-        let stranger = world.client_from(node, std::net::SocketAddr::from(([198, 51, 100, 1], 1)), Some(record.node));
-        world.request(stranger, &Request::Spread(vec![SpreadItem::Record(Box::new(record.clone()))])).unwrap();
+        let stranger = world.client_from(
+            node,
+            std::net::SocketAddr::from(([198, 51, 100, 1], 1)),
+            Some(record.node),
+        );
+        world
+            .request(
+                stranger,
+                &Request::Spread(vec![SpreadItem::Record(Box::new(record.clone()))]),
+            )
+            .unwrap();
     }
     world.run_for(60 * SECOND);
     assert!(world.agree());
@@ -348,7 +437,12 @@ fn a_silent_connection_is_closed() {
     let mut world = World::lab_of(2);
     world.break_between(NodeId(0), NodeId(1));
     world.run_for(30 * SECOND);
-    assert!(world.nodes.iter().any(|node| node.closes.contains(&Close::Silent)));
+    assert!(
+        world
+            .nodes
+            .iter()
+            .any(|node| node.closes.contains(&Close::Silent))
+    );
     assert!(world.agree());
 }
 
@@ -363,5 +457,7 @@ fn addresses_that_nobody_can_reach_are_refused_on_a_public_network() {
         limits: crate::proto::Limits::public(),
     };
     let now = std::time::Instant::now();
-    assert!(crate::proto::Sky::new(config, now, Duration::from_secs(super::world::START_S)).is_err());
+    assert!(
+        crate::proto::Sky::new(config, now, Duration::from_secs(super::world::START_S)).is_err()
+    );
 }

@@ -28,12 +28,12 @@ impl Owner {
         let generation = Generation::new(network, 0, [n; 32]);
         let chain = Chain::new([n ^ 0x55; 32]);
         let presence = generation.presence(network, EPOCH, 0, &chain, None);
-        Self { network: network.clone(), generation, chain, presence }
-    }
-
-    /// An owner whose presence nodes come in this order.
-    pub(super) fn whose_nodes_are(world: &World, order: &[NodeId]) -> Self {
-        (0..=255).map(|n| Self::new(&world.network, n)).find(|owner| owner.nodes(world, order.len()) == order).unwrap()
+        Self {
+            network: network.clone(),
+            generation,
+            chain,
+            presence,
+        }
     }
 
     /// The first presence nodes, among those that live.
@@ -55,10 +55,23 @@ impl Owner {
         presence_position(&self.presence.presence)
     }
 
-    pub(super) fn registration(&self, world: &World, client: ClientId, refused: u64, lease_s: u32) -> Request {
+    pub(super) fn registration(
+        &self,
+        world: &World,
+        client: ClientId,
+        refused: u64,
+        lease_s: u32,
+    ) -> Request {
         let node = world.clients_node_key(client);
         let binding = world.binding(client);
-        Request::Register(Register::sign(&self.network, &self.presence, refused, lease_s, &binding, &node))
+        Request::Register(Register::sign(
+            &self.network,
+            &self.presence,
+            refused,
+            lease_s,
+            &binding,
+            &node,
+        ))
     }
 
     /// A knock of the friend in a slot.
@@ -68,7 +81,9 @@ impl Owner {
 
     pub(super) fn knock_with(&self, slot: u8, nonce: u8, half: Option<[u8; SEALED_LEN]>) -> Knock {
         let slot = Slot::new(slot).unwrap();
-        let friend = self.generation.bundle(&self.network, slot, EPOCH, &self.chain);
+        let friend = self
+            .generation
+            .bundle(&self.network, slot, EPOCH, &self.chain);
         let at = friend.presence(&self.network, EPOCH, 0).unwrap();
         Knock::sign(&self.network, &at, [nonce; 16], half.map(Box::new)).unwrap()
     }
@@ -87,7 +102,9 @@ impl World {
 
     #[track_caller]
     pub(super) fn knock(&mut self, client: ClientId, knock: Knock) -> Knocked {
-        let answer = self.request(client, &Request::Knock(Box::new(knock))).unwrap();
+        let answer = self
+            .request(client, &Request::Knock(Box::new(knock)))
+            .unwrap();
         Knocked::decode(&answer).unwrap()
     }
 }
@@ -101,7 +118,10 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(n: u8) -> Self {
         let addr = std::net::SocketAddr::from(([127, 0, 0, 1], 20_000 + u16::from(n)));
-        Self { key: SigningKey::from_bytes(&[n; 32]), addr: addr.into() }
+        Self {
+            key: SigningKey::from_bytes(&[n; 32]),
+            addr: addr.into(),
+        }
     }
 
     pub(super) fn node_key(&self) -> NodeKey {
@@ -109,7 +129,11 @@ impl Keeper {
     }
 
     pub(super) fn record(&self, world: &World) -> NodeRecord {
-        self.record_at(world, u64::try_from(world.unix().as_millis()).unwrap(), Role::Earth)
+        self.record_at(
+            world,
+            u64::try_from(world.unix().as_millis()).unwrap(),
+            Role::Earth,
+        )
     }
 
     pub(super) fn record_at(&self, world: &World, seq: u64, role: Role) -> NodeRecord {
@@ -126,7 +150,12 @@ impl Keeper {
     }
 
     /// Announces a record on a connection.
-    pub(super) fn announce(&self, world: &mut World, client: ClientId, record: NodeRecord) -> Answer {
+    pub(super) fn announce(
+        &self,
+        world: &mut World,
+        client: ClientId,
+        record: NodeRecord,
+    ) -> Answer {
         let (binding, sky) = (world.binding(client), world.clients_node_key(client));
         let announce = Announce::sign(&world.network, &self.key, record, &binding, &sky);
         world.request(client, &Request::Announce(Box::new(announce)))

@@ -19,7 +19,8 @@ use hermes_wire::{
 };
 
 use crate::proto::{
-    CallFailure, CallId, Close, Closed, Config, ConnId, DialFailure, Event, Limits, Opened, Output, RequestId, Side, Sky,
+    CallFailure, CallId, Close, Closed, Config, ConnId, DialFailure, Event, Limits, Opened, Output,
+    RequestId, Side, Sky,
 };
 
 pub(super) const LATENCY: Duration = Duration::from_millis(10);
@@ -76,7 +77,6 @@ pub(super) struct Node {
 
 pub(super) struct Client {
     pub(super) conn: ConnId,
-    pub(super) node: NodeId,
     pub(super) node_key: NodeKey,
     pub(super) observed: Vec<SocketAddr>,
     pub(super) incoming: Vec<Request>,
@@ -85,12 +85,36 @@ pub(super) struct Client {
 }
 
 enum Message {
-    Opened { to: Who, opened: Opened },
-    DialFailed { to: Who, node: NodeKey, why: DialFailure },
-    Request { to: Who, conn: ConnId, request: RequestId, kind: u8, body: Vec<u8> },
-    Answer { to: Who, call: Asked, answer: Answer },
-    Observed { to: Who, addr: SocketAddr },
-    Closed { to: Who, conn: ConnId, how: Closed },
+    Opened {
+        to: Who,
+        opened: Opened,
+    },
+    DialFailed {
+        to: Who,
+        node: NodeKey,
+        why: DialFailure,
+    },
+    Request {
+        to: Who,
+        conn: ConnId,
+        request: RequestId,
+        kind: u8,
+        body: Vec<u8>,
+    },
+    Answer {
+        to: Who,
+        call: Asked,
+        answer: Answer,
+    },
+    Observed {
+        to: Who,
+        addr: SocketAddr,
+    },
+    Closed {
+        to: Who,
+        conn: ConnId,
+        how: Closed,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,7 +148,11 @@ pub(super) struct Ticket(u64);
 impl World {
     pub(super) fn new(network: Network) -> Self {
         let now = Instant::now();
-        let limits = if network.is_diverse() { Limits::public() } else { Limits::lab() };
+        let limits = if network.is_diverse() {
+            Limits::public()
+        } else {
+            Limits::lab()
+        };
         Self {
             network,
             limits,
@@ -150,7 +178,11 @@ impl World {
     pub(super) fn lab_of(count: usize) -> Self {
         let mut world = Self::lab();
         for n in 0..count {
-            let seeds = if n == 0 { Vec::new() } else { vec![world.uri(NodeId(0))] };
+            let seeds = if n == 0 {
+                Vec::new()
+            } else {
+                vec![world.uri(NodeId(0))]
+            };
             world.start_node(seeds);
             world.run_for(Duration::from_secs(1));
         }
@@ -220,8 +252,12 @@ impl World {
     pub(super) fn kill(&mut self, id: NodeId) {
         let who = self.who(id);
         self.nodes[id.0].sky = None;
-        let broken: Vec<ConnId> =
-            self.conns.iter().filter(|(_, ends)| ends.iter().any(|(end, _)| *end == who)).map(|(conn, _)| *conn).collect();
+        let broken: Vec<ConnId> = self
+            .conns
+            .iter()
+            .filter(|(_, ends)| ends.iter().any(|(end, _)| *end == who))
+            .map(|(conn, _)| *conn)
+            .collect();
         for conn in broken {
             self.break_conn(conn);
         }
@@ -234,15 +270,26 @@ impl World {
             sky.handle_leave(now);
         }
         self.drain(id);
-        self.run_until("it has left", |world| world.nodes[id.0].events.contains(&Event::Left))
+        self.run_until("it has left", |world| {
+            world.nodes[id.0].events.contains(&Event::Left)
+        })
     }
 
     /// Lets a connection carry nothing any more; both ends learn of it after the idle time.
     pub(super) fn break_conn(&mut self, conn: ConnId) {
-        let Some(ends) = self.conns.get(&conn).copied() else { return };
+        let Some(ends) = self.conns.get(&conn).copied() else {
+            return;
+        };
         self.cut.push(conn);
         for (to, _) in ends {
-            self.send_in(IDLE, Message::Closed { to, conn, how: Closed::Broken });
+            self.send_in(
+                IDLE,
+                Message::Closed {
+                    to,
+                    conn,
+                    how: Closed::Broken,
+                },
+            );
         }
     }
 
@@ -252,7 +299,9 @@ impl World {
         let conns: Vec<ConnId> = self
             .conns
             .iter()
-            .filter(|(_, ends)| ends.iter().any(|end| end.0 == a) && ends.iter().any(|end| end.0 == b))
+            .filter(|(_, ends)| {
+                ends.iter().any(|end| end.0 == a) && ends.iter().any(|end| end.0 == b)
+            })
             .map(|(conn, _)| *conn)
             .collect();
         for conn in conns {
@@ -270,7 +319,11 @@ impl World {
 
     pub(super) fn uri(&self, id: NodeId) -> NodeUri {
         let node = &self.nodes[id.0];
-        NodeUri { role: Role::Sky, node: NodeKey(node.key.verifying_key().to_bytes()), addr: node.addr.into() }
+        NodeUri {
+            role: Role::Sky,
+            node: NodeKey(node.key.verifying_key().to_bytes()),
+            addr: node.addr.into(),
+        }
     }
 
     pub(super) fn key(&self, id: NodeId) -> NodeKey {
@@ -278,7 +331,10 @@ impl World {
     }
 
     pub(super) fn alive(&self) -> Vec<NodeId> {
-        (0..self.nodes.len()).map(NodeId).filter(|id| self.nodes[id.0].sky.is_some()).collect()
+        (0..self.nodes.len())
+            .map(NodeId)
+            .filter(|id| self.nodes[id.0].sky.is_some())
+            .collect()
     }
 
     /// Whether all living nodes list exactly the living nodes, and the same keepers.
@@ -304,29 +360,71 @@ impl World {
         self.send_in(LATENCY, message);
     }
 
-    fn connect(&mut self, from: Who, presented: Option<NodeKey>, remote: SocketAddr, to: NodeId) -> ConnId {
+    fn connect(
+        &mut self,
+        from: Who,
+        presented: Option<NodeKey>,
+        remote: SocketAddr,
+        to: NodeId,
+    ) -> ConnId {
         let conn = ConnId(self.next_id());
         let acceptor = self.who(to);
-        self.conns.insert(conn, [(from, Side::Dialled), (acceptor, Side::Accepted)]);
+        self.conns
+            .insert(conn, [(from, Side::Dialled), (acceptor, Side::Accepted)]);
         let mut binding = [7; 32];
         binding[..8].copy_from_slice(&conn.0.to_le_bytes());
         let binding = Binding(binding);
         let (key, addr) = (self.key(to), self.nodes[to.0].addr);
-        let accepted = Opened { conn, side: Side::Accepted, remote, node: presented, binding };
-        self.send(Message::Opened { to: acceptor, opened: accepted });
-        let dialled = Opened { conn, side: Side::Dialled, remote: addr, node: Some(key), binding };
-        self.send(Message::Opened { to: from, opened: dialled });
+        let accepted = Opened {
+            conn,
+            side: Side::Accepted,
+            remote,
+            node: presented,
+            binding,
+        };
+        self.send(Message::Opened {
+            to: acceptor,
+            opened: accepted,
+        });
+        let dialled = Opened {
+            conn,
+            side: Side::Dialled,
+            remote: addr,
+            node: Some(key),
+            binding,
+        };
+        self.send(Message::Opened {
+            to: from,
+            opened: dialled,
+        });
         conn
     }
 
     fn dial(&mut self, from: NodeId, node: NodeKey, addrs: &[SocketAddr]) {
         self.nodes[from.0].dials += 1;
         let (who, presented, remote) = (self.who(from), self.key(from), self.nodes[from.0].addr);
-        let there = self.alive().into_iter().find(|id| addrs.contains(&self.nodes[id.0].addr));
+        let there = self
+            .alive()
+            .into_iter()
+            .find(|id| addrs.contains(&self.nodes[id.0].addr));
         match there {
-            None => self.send_in(DIAL_TIMEOUT, Message::DialFailed { to: who, node, why: DialFailure::Unreachable }),
+            None => self.send_in(
+                DIAL_TIMEOUT,
+                Message::DialFailed {
+                    to: who,
+                    node,
+                    why: DialFailure::Unreachable,
+                },
+            ),
             Some(id) if self.key(id) != node => {
-                self.send_in(LATENCY * 2, Message::DialFailed { to: who, node, why: DialFailure::WrongKey });
+                self.send_in(
+                    LATENCY * 2,
+                    Message::DialFailed {
+                        to: who,
+                        node,
+                        why: DialFailure::WrongKey,
+                    },
+                );
             }
             Some(id) => {
                 self.connect(who, Some(presented), remote, id);
@@ -339,7 +437,11 @@ impl World {
         if self.cut.contains(&conn) {
             return None;
         }
-        self.conns.get(&conn)?.iter().map(|(who, _)| *who).find(|who| *who != from)
+        self.conns
+            .get(&conn)?
+            .iter()
+            .map(|(who, _)| *who)
+            .find(|who| *who != from)
     }
 
     fn is_alive(&self, who: Who) -> bool {
@@ -355,7 +457,11 @@ impl World {
         while let Some(output) = self.nodes[id.0].sky.as_mut().and_then(Sky::poll_output) {
             match output {
                 Output::Dial { node, addrs } => self.dial(id, node, &addrs),
-                Output::Call { conn, call, request } => self.ask(who, conn, Asked::Call(call), &request),
+                Output::Call {
+                    conn,
+                    call,
+                    request,
+                } => self.ask(who, conn, Asked::Call(call), &request),
                 Output::Answer { request, answer } => {
                     if let Some((to, call)) = self.requests.remove(&request) {
                         self.send(Message::Answer { to, call, answer });
@@ -380,12 +486,18 @@ impl World {
         let other = self.other_end(conn, from);
         self.conns.remove(&conn);
         if let Some(to) = other {
-            self.send(Message::Closed { to, conn, how: Closed::ByPeer });
+            self.send(Message::Closed {
+                to,
+                conn,
+                how: Closed::ByPeer,
+            });
         }
     }
 
     fn ask(&mut self, from: Who, conn: ConnId, asked: Asked, request: &Request) {
-        let Some(to) = self.other_end(conn, from) else { return };
+        let Some(to) = self.other_end(conn, from) else {
+            return;
+        };
         let id = RequestId(self.next_id());
         self.requests.insert(id, (from, asked));
         let mut body = Vec::new();
@@ -393,7 +505,13 @@ impl World {
         if matches!(from, Who::Node(..)) {
             *self.traffic.entry(request.kind()).or_default() += 1;
         }
-        self.send(Message::Request { to, conn, request: id, kind: request.kind(), body });
+        self.send(Message::Request {
+            to,
+            conn,
+            request: id,
+            kind: request.kind(),
+            body,
+        });
     }
 
     fn deliver(&mut self, message: Message) {
@@ -412,12 +530,24 @@ impl World {
             Who::Client(id) => self.deliver_to_client(id, message),
             Who::Node(id, _) => {
                 let now = self.now;
-                let Some(sky) = &mut self.nodes[id.0].sky else { return };
+                let Some(sky) = &mut self.nodes[id.0].sky else {
+                    return;
+                };
                 match message {
                     Message::Opened { opened, .. } => sky.handle_opened(&opened, now),
                     Message::DialFailed { node, why, .. } => sky.handle_dial_failed(node, why, now),
-                    Message::Request { conn, request, kind, body, .. } => sky.handle_request(conn, request, kind, &body, now),
-                    Message::Answer { call: Asked::Call(call), answer, .. } => {
+                    Message::Request {
+                        conn,
+                        request,
+                        kind,
+                        body,
+                        ..
+                    } => sky.handle_request(conn, request, kind, &body, now),
+                    Message::Answer {
+                        call: Asked::Call(call),
+                        answer,
+                        ..
+                    } => {
                         sky.handle_answer(call, answer.map_err(CallFailure::Refused), now);
                     }
                     Message::Closed { conn, how, .. } => sky.handle_closed(conn, how, now),
@@ -433,10 +563,19 @@ impl World {
         match message {
             Message::Observed { addr, .. } => client.observed.push(addr),
             Message::Closed { .. } => client.is_closed = true,
-            Message::Answer { call: Asked::Ticket(ticket), answer, .. } => {
+            Message::Answer {
+                call: Asked::Ticket(ticket),
+                answer,
+                ..
+            } => {
                 self.tickets.insert(ticket, Some(answer));
             }
-            Message::Request { request, kind, body, .. } => {
+            Message::Request {
+                request,
+                kind,
+                body,
+                ..
+            } => {
                 client.incoming.extend(Request::decode(kind, &body));
                 let answer = match client.policy.clone() {
                     Policy::Answer(body) => Ok(body),
@@ -457,7 +596,11 @@ impl World {
         let timer = self
             .alive()
             .into_iter()
-            .filter_map(|id| self.node(id).poll_timeout().map(|(at, why)| (at.max(self.now), id, why)))
+            .filter_map(|id| {
+                self.node(id)
+                    .poll_timeout()
+                    .map(|(at, why)| (at.max(self.now), id, why))
+            })
             .min_by_key(|(at, id, _)| (*at, *id));
         match (message, timer) {
             (Some(key), timer) if timer.is_none_or(|(at, ..)| key.0 <= at) && key.0 <= until => {
@@ -473,7 +616,10 @@ impl World {
                 if let Some(sky) = &mut self.nodes[id.0].sky {
                     sky.handle_timeout(at);
                     let next = sky.poll_timeout();
-                    assert!(next.is_none_or(|(next, _)| next > at), "{why}: the timeout was not dealt with ({next:?})");
+                    assert!(
+                        next.is_none_or(|(next, _)| next > at),
+                        "{why}: the timeout was not dealt with ({next:?})"
+                    );
                 }
                 self.drain(id);
                 true
@@ -490,10 +636,17 @@ impl World {
 
     /// Runs until something holds.
     #[track_caller]
-    pub(super) fn run_until(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) -> Duration {
+    pub(super) fn run_until(
+        &mut self,
+        what: &str,
+        mut holds: impl FnMut(&mut Self) -> bool,
+    ) -> Duration {
         let start = self.now;
         while !holds(self) {
-            assert!(self.step(start + PATIENCE), "still not so after {PATIENCE:?}: {what}");
+            assert!(
+                self.step(start + PATIENCE),
+                "still not so after {PATIENCE:?}: {what}"
+            );
         }
         self.now - start
     }
@@ -507,12 +660,16 @@ impl World {
     }
 
     /// Connects from an address, showing a node key or none.
-    pub(super) fn client_from(&mut self, node: NodeId, remote: SocketAddr, presented: Option<NodeKey>) -> ClientId {
+    pub(super) fn client_from(
+        &mut self,
+        node: NodeId,
+        remote: SocketAddr,
+        presented: Option<NodeKey>,
+    ) -> ClientId {
         let id = ClientId(self.clients.len());
         let conn = self.connect(Who::Client(id), presented, remote, node);
         self.clients.push(Client {
             conn,
-            node,
             node_key: self.key(node),
             observed: Vec::new(),
             incoming: Vec::new(),
@@ -537,6 +694,15 @@ impl World {
         Binding(binding)
     }
 
+    /// Whether a client's connection carries anything.
+    pub(super) fn stands(&self, id: ClientId) -> bool {
+        let client = &self.clients[id.0];
+        !client.is_closed
+            && self
+                .other_end(client.conn, Who::Client(id))
+                .is_some_and(|who| self.is_alive(who))
+    }
+
     pub(super) fn hang_up(&mut self, id: ClientId) {
         let conn = self.clients[id.0].conn;
         self.close_from(conn, Who::Client(id));
@@ -556,9 +722,16 @@ impl World {
         self.tickets.insert(ticket, None);
         let conn = self.clients[id.0].conn;
         let request = RequestId(self.next_id());
-        self.requests.insert(request, (Who::Client(id), Asked::Ticket(ticket)));
+        self.requests
+            .insert(request, (Who::Client(id), Asked::Ticket(ticket)));
         let to = self.other_end(conn, Who::Client(id)).unwrap();
-        self.send(Message::Request { to, conn, request, kind, body });
+        self.send(Message::Request {
+            to,
+            conn,
+            request,
+            kind,
+            body,
+        });
         Ticket(ticket)
     }
 
@@ -584,10 +757,16 @@ impl World {
         let mut keys: Vec<NodeKey> = Vec::new();
         loop {
             let after = keys.last().copied().unwrap_or(NodeKey([0; 32]));
-            let page = self.request(id, &Request::List(List { role, after, max })).unwrap();
+            let page = self
+                .request(id, &Request::List(List { role, after, max }))
+                .unwrap();
             let page = Listed::decode(&page).unwrap();
             assert!(page.records.len() <= usize::from(max));
-            assert!(page.records.iter().all(|record| record.verify(&self.network, self.unix_s()).is_ok()));
+            assert!(
+                page.records
+                    .iter()
+                    .all(|record| record.verify(&self.network, self.unix_s()).is_ok())
+            );
             keys.extend(page.records.iter().map(|record| record.node));
             if !page.more {
                 assert!(keys.is_sorted());
@@ -601,4 +780,3 @@ impl World {
 pub(super) fn code(answer: Answer) -> ErrorCode {
     answer.expect_err("an error was expected").code
 }
-
