@@ -618,6 +618,17 @@ fn an_invite_of_ones_own_is_not_accepted() {
     let invitee = start(&invite, &a);
     let inviter = Inviter::new(net(), &invite, &secrets.handshake_secret, &a.identity).unwrap();
     assert_eq!(inviter.read(invitee.msg1()), Err(HandshakeError::Oneself));
+
+    // An answer nevertheless, by somebody else with our keys.
+    let scene = Scene {
+        a: person(1),
+        b: a,
+        secrets,
+        invite,
+        invitee,
+    };
+    let answer = scene.forged(|_, _| {});
+    assert_eq!(scene.finish(&answer).err(), Some(HandshakeError::Oneself));
 }
 
 #[test]

@@ -323,6 +323,41 @@ fn the_new_session_is_newer_than_both_know() {
     );
 }
 
+/// An answer by the contact that does not keep to the rule, with a session message that fits it.
+#[test]
+fn a_session_that_is_not_newer_is_refused() {
+    let pair = Pair::new();
+    let starter = pair.start();
+    let parties = pair.answerer();
+    let answer = |generation: u16| {
+        let setup = parties.setup(COUNTER);
+        let mut noise = crate::noise::Noise::answerer(&parties.keys(&setup, &[9; 32])).unwrap();
+        let read = noise.read(&starter.msg1()[9..]).unwrap();
+        let asked = payload::Payload1::decode(&read).unwrap();
+        let h1 = noise.hash().unwrap();
+        let (ct, shared) = crate::xwing::encapsulate(&asked.ek, &[8; 64]).unwrap();
+        let inner = pair.other.bundle.to_bytes();
+        let reply = payload::Payload2 {
+            generation,
+            ct,
+            next_seq: 1,
+            sealed: crate::handshake::seal_box(net(), "rec-box", &h1, &shared, &inner),
+        };
+        let sealed = noise.write(&reply.to_bytes()).unwrap();
+        let len = u16::try_from(sealed.len()).unwrap().to_le_bytes();
+        let first = first_message(generation).to_bytes();
+        [&[5][..], &COUNTER.to_le_bytes(), &len, &sealed, &first].concat()
+    };
+    assert!(starter.finish(&pair.starter(), &answer(3)).is_ok());
+    for generation in [0, 1, 2] {
+        let finished = starter.finish(&pair.starter(), &answer(generation));
+        assert!(
+            matches!(finished, Err(HandshakeError::Decode(_))),
+            "session {generation} after 2"
+        );
+    }
+}
+
 #[test]
 fn outer_keys_differ_by_direction_epoch_and_secret() {
     let key =
