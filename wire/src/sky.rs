@@ -14,7 +14,7 @@ use crate::knock::{Knock, SEALED_LEN, Sealed};
 use crate::network::Network;
 use crate::sign::{self, Sig, SignatureError};
 use crate::slots::Hash;
-use directory::{MIN_ITEM, put_counted, read_counted};
+use directory::{put_counted, read_counted};
 
 /// Be present under a key.
 pub const REGISTER: u8 = 0x01;
@@ -139,7 +139,7 @@ impl Request {
                     n: r.u8()?,
                 },
                 ANNOUNCE => Self::Announce(Box::new(Announce::read(r)?)),
-                SPREAD => Self::Spread(read_counted(r, "spread items", MIN_ITEM)?),
+                SPREAD => Self::Spread(read_counted(r, "spread items")?),
                 DIGEST => Self::Digest,
                 INCOMING => Self::Incoming(Incoming::read(r)?),
                 FORWARD => Self::Forward {

@@ -8,6 +8,7 @@ use hermes_wire::earth::{
     Delete, Fetched, FetchedWriter, ITEM_HEAD, MAX_DELETE, MAX_FETCH_BYTES, Request, Revoke,
 };
 use hermes_wire::ids::DepositId;
+use hermes_wire::kdf;
 use hermes_wire::mailbox::Policy;
 use hermes_wire::outer::{OuterError, open_body};
 use hermes_wire::receipt::{MAX_DEPTH, ReceiptBatch, Receipted};
@@ -134,6 +135,65 @@ fn a_changed_body_or_head_does_not_open() {
 }
 
 #[test]
+fn heads_are_strict() {
+    let refused = |good: &Deposit, at: usize, value: u8| {
+        let mut bytes = good.as_bytes().to_vec();
+        bytes[at] = value;
+        assert!(DepositRef::parse(&bytes).is_err(), "byte {at} = {value}");
+    };
+    let (slots, single) = (deposit(Bucket::Small), single_deposit());
+    for value in (0..=u8::MAX).filter(|v| *v != 1) {
+        refused(&slots, 0, value);
+        refused(&slots, 1, value);
+        refused(&slots, 2, value);
+    }
+    for value in (0..=u8::MAX).filter(|v| *v != 8) {
+        refused(&slots, 3, value);
+    }
+    for value in 1..=u8::MAX {
+        refused(&slots, 73, value);
+        refused(&slots, 74, value);
+        refused(&slots, 75, value);
+        refused(&single, 3, value);
+        refused(&single, 72, value);
+    }
+}
+
+/// The body's plaintext as somebody else might make it, sealed under the right key.
+fn body_of(head: &[u8; HEAD_LEN], plain: &[u8]) -> Vec<u8> {
+    let ko = kdf::kdf::<48>(
+        &net(),
+        &OUTER,
+        "outer-msg",
+        &[&head[76..], &kdf::h(&[head])],
+    );
+    let (k, commit) = ko.split_at(32);
+    [commit, &kdf::seal(k.try_into().unwrap(), head, plain)].concat()
+}
+
+#[test]
+fn insides_of_bodies_are_strict() {
+    let head = [7; HEAD_LEN];
+    let open = |plain: &[u8]| {
+        open_body(&net(), &[&OUTER], &head, &body_of(&head, plain)).map(|(_, c)| c.to_vec())
+    };
+    assert_eq!(open(&[2, 0, 8, 9, 0, 0]), Ok(vec![8, 9]));
+    assert_eq!(open(&[4, 0, 8, 9, 0, 0]), Ok(vec![8, 9, 0, 0]));
+    assert_eq!(
+        open(&[2, 0, 8, 9, 0, 1]),
+        Err(OuterError::Damaged),
+        "padding"
+    );
+    assert_eq!(
+        open(&[5, 0, 8, 9, 0, 0]),
+        Err(OuterError::Damaged),
+        "too long"
+    );
+    assert_eq!(open(&[0, 0]), Ok(Vec::new()));
+    assert_eq!(open(&[0]), Err(OuterError::Damaged));
+}
+
+#[test]
 fn randomness_that_repeats_does_not_repeat_keys() {
     let make = |content: &[u8]| {
         Deposit::build(&net(), &draft(Bucket::Small), &OUTER, content, &[1; 32])
@@ -194,6 +254,18 @@ fn orders_have_limits() {
     let bad = [0..0, 5..4, 0..257];
     assert!(bad.into_iter().all(|leaves| revoke(leaves).is_none()));
     assert_eq!(revoke(0..256).unwrap().leaves(), 0..256);
+
+    // What our own signing refuses is refused from others, too.
+    for (first, end) in [(5_u16, 5_u16), (5, 4), (0, 257), (256, 257)] {
+        let mut order = revoke(0..256).unwrap().to_bytes();
+        order[82..84].copy_from_slice(&first.to_le_bytes());
+        order[84..86].copy_from_slice(&end.to_le_bytes());
+        assert!(Revoke::decode(&order).is_err(), "{first}..{end}");
+    }
+    let mut empty = delete(1).unwrap().to_bytes();
+    empty[82..84].fill(0);
+    empty.drain(84..116);
+    assert!(Delete::decode(&empty).is_err());
 
     let long = vec![0; 16 + MAX_RECORD + 1];
     assert!(Request::decode(hermes_wire::earth::PUT, &long).is_err());

@@ -4,6 +4,7 @@ mod addresses;
 mod decoders;
 mod deposits;
 mod invites;
+mod knocks;
 mod mutations;
 mod networks;
 mod nodes;
