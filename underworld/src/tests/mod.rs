@@ -1,0 +1,3 @@
+//! Tests of whole cores against each other, named after what Hermes promises.
+
+mod exchange;
