@@ -5,6 +5,9 @@
 //! and what people tell each other through them is sealed from end to end.
 //!
 //! - [`proto`] is the node as a pure machine: no socket, no clock, no file, no randomness.
+//! - [`client`] (feature `client`) talks to a node: for people and keepers.
+//! - [`net`] (feature `net`) runs a node: the machine on real connections, with its folder. The program `hermes-sky` is that and
+//!   arguments.
 
 #![cfg_attr(
     not(test),
@@ -16,4 +19,16 @@
     )
 )]
 
+#[cfg(feature = "client")]
+#[allow(clippy::disallowed_methods, reason = "the shell owns the clock")]
+pub mod client;
+#[cfg(feature = "net")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the shell owns clock and randomness"
+)]
+pub mod net;
 pub mod proto;
+
+#[cfg(feature = "client")]
+pub use client::{IncomingKnock, IncomingKnocks, SkyClient, SkyError};
