@@ -66,6 +66,16 @@ impl Identity {
             Arc::new(TlsKey(self.clone())),
         ))
     }
+
+    /// What an impostor would show: somebody else's key, with signatures by this one.
+    #[cfg(test)]
+    pub(crate) fn certified_as(&self, other: &[u8; 32]) -> Arc<CertifiedKey> {
+        let spki = CertificateDer::from(spki(other).to_vec());
+        Arc::new(CertifiedKey::new(
+            vec![spki],
+            Arc::new(TlsKey(self.clone())),
+        ))
+    }
 }
 
 impl fmt::Debug for Identity {

@@ -93,3 +93,34 @@ async fn no_address_tokens_are_handed_out() {
         assert!(ours.raw().max_datagram_size().is_none());
     }
 }
+
+#[tokio::test]
+async fn a_dial_that_shows_a_key_waits_for_its_confirmation() {
+    // A node that closes after the TLS handshake, in which a client is done before the server has looked at its key.
+    let [ours, theirs] = [1, 2].map(|seed| Identity::from_seed([seed; 32]));
+    let config = node_config(&[Alpn::Sky], &theirs, Profile::Sky).unwrap();
+    let local = (Ipv4Addr::LOCALHOST, 0).into();
+    let node = quinn::Endpoint::server(config, local).unwrap();
+    let addr = node.local_addr().unwrap();
+    let caller = bind(vec![]);
+    let key = PeerKey::Exact(theirs.public_key());
+    let (dialled, ()) = tokio::join!(
+        caller.dial(addr, Alpn::Sky, key, Some(&ours), AGES),
+        async {
+            let accepted = node
+                .accept()
+                .await
+                .unwrap()
+                .accept()
+                .unwrap()
+                .await
+                .unwrap();
+            accepted.close(21_u32.into(), b"not you");
+        }
+    );
+    let expected = CloseReason::Peer {
+        code: 21,
+        reason: "not you".to_owned(),
+    };
+    assert!(matches!(&dialled, Err(DialError::Refused(reason)) if *reason == expected));
+}

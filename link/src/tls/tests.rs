@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use rustls::{
-    HandshakeKind, NamedGroup,
+    CertificateError, HandshakeKind, NamedGroup,
     client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue},
     pki_types::ServerName,
     quic::{ClientConnection, ServerConnection, Version},
@@ -31,14 +31,22 @@ fn handshake(
     client: &Arc<rustls::ClientConfig>,
     server: &Arc<rustls::ServerConfig>,
 ) -> (ClientConnection, ServerConnection, Vec<u8>) {
+    try_handshake(client, server).unwrap()
+}
+
+/// The same, or why one side refused.
+fn try_handshake(
+    client: &Arc<rustls::ClientConfig>,
+    server: &Arc<rustls::ServerConfig>,
+) -> Result<(ClientConnection, ServerConnection, Vec<u8>), Error> {
     let name = ServerName::try_from(NO_NAME).unwrap();
-    let mut client = ClientConnection::new(client.clone(), Version::V1, name, Vec::new()).unwrap();
-    let mut server = ServerConnection::new(server.clone(), Version::V1, Vec::new()).unwrap();
+    let mut client = ClientConnection::new(client.clone(), Version::V1, name, Vec::new())?;
+    let mut server = ServerConnection::new(server.clone(), Version::V1, Vec::new())?;
     let mut after = Vec::new();
     loop {
         let mut is_quiet = true;
         while let Some(flight) = flight(|out| client.write_hs(out).is_some()) {
-            server.read_hs(&flight).unwrap();
+            server.read_hs(&flight)?;
             is_quiet = false;
         }
         let was_done = !server.is_handshaking();
@@ -46,12 +54,12 @@ fn handshake(
             if was_done {
                 after.extend(&flight);
             }
-            client.read_hs(&flight).unwrap();
+            client.read_hs(&flight)?;
             is_quiet = false;
         }
         if is_quiet {
             assert!(!client.is_handshaking() && !server.is_handshaking());
-            return (client, server, after);
+            return Ok((client, server, after));
         }
     }
 }
@@ -223,4 +231,23 @@ fn keys_are_shown_and_proved_both_ways() {
     assert_eq!(key(server.peer_certificates()), Some(node.public_key()));
     let (_, server, _) = handshake(&Arc::new(client_config(None)), &Arc::new(server_config()));
     assert_eq!(key(server.peer_certificates()), None);
+}
+
+#[test]
+fn showing_a_key_is_not_enough_on_either_side() {
+    let impostor = Identity::from_seed([9; 32]);
+    let bad_signature = Error::InvalidCertificate(CertificateError::BadSignature);
+
+    let shown = impostor.certified_as(&server_identity().public_key());
+    let mut server = server_config();
+    server.cert_resolver = Arc::new(AlwaysResolvesServerRawPublicKeys::new(shown));
+    let refused = try_handshake(&Arc::new(client_config(None)), &Arc::new(server));
+    assert_eq!(refused.err(), Some(bad_signature.clone()));
+
+    let node = Identity::from_seed([2; 32]);
+    let shown = impostor.certified_as(&node.public_key());
+    let mut client = client_config(Some(&node));
+    client.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown));
+    let refused = try_handshake(&Arc::new(client), &Arc::new(server_config()));
+    assert_eq!(refused.err(), Some(bad_signature));
 }

@@ -133,6 +133,36 @@ async fn the_hook_is_asked_first_and_obeyed() {
 }
 
 #[tokio::test]
+async fn the_hook_sees_plain_addresses_on_a_socket_of_both_families() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let hook: AdmissionHook = Arc::new({
+        let asked = asked.clone();
+        move |source, _| {
+            asked.lock().unwrap().push(source);
+            Admission::Admit
+        }
+    });
+    let config = EndpointConfig {
+        local: "[::]:0".parse().unwrap(),
+        alpns: vec![Alpn::Sky],
+        identity: Some(identity(1)),
+        admission: Some(hook),
+        ..config(Profile::Sky)
+    };
+    // Machines without IPv6 have nothing to test here.
+    let Ok(node) = Endpoint::bind(config) else {
+        return;
+    };
+    let addr = (LOOPBACK.ip(), node.local_addr().unwrap().port()).into();
+    let caller = dialler();
+    let dial = caller.dial(addr, Alpn::Sky, node_key(), None, AGES);
+    let (dialled, accepted) = tokio::join!(dial, accept(&node));
+    dialled.unwrap();
+    assert_eq!(accepted.remote_address().ip(), LOOPBACK.ip());
+    assert_eq!(*asked.lock().unwrap(), [LOOPBACK.ip()]);
+}
+
+#[tokio::test]
 async fn sources_can_be_made_to_prove_their_address() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let hook: AdmissionHook = Arc::new({
