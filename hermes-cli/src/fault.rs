@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     OutputClosed,
     /// The user pressed Ctrl-C.
     Interrupted,
+    /// Something that was told already, by another process of ours.
+    Told(Exit),
     /// Something did not work.
     Failure(Box<Failure>),
 }
@@ -71,6 +73,7 @@ impl Fault {
         match self {
             Self::OutputClosed => Exit::Done,
             Self::Interrupted => Exit::Interrupted,
+            Self::Told(exit) => *exit,
             Self::Failure(failure) => failure.exit,
         }
     }
@@ -160,6 +163,7 @@ impl Fault {
         match self {
             Self::OutputClosed => "nobody reads the output".to_owned(),
             Self::Interrupted => "interrupted".to_owned(),
+            Self::Told(_) => "see above".to_owned(),
             Self::Failure(failure) => text::line(&failure.message).into_owned(),
         }
     }

@@ -142,7 +142,7 @@ impl Out {
     /// A remark for people, beside the output proper.
     pub(crate) fn remark(&mut self, remark: &str) {
         if self.format == Format::Human {
-            self.to_stderr(remark);
+            self.tell(remark);
         }
     }
 
@@ -150,16 +150,16 @@ impl Out {
     pub(crate) fn warn(&mut self, warning: &str) {
         if self.format == Format::Json {
             let line = json_line(&serde_json::json!({ "warning": warning }));
-            self.to_stderr(&line);
+            self.tell(&line);
         } else {
-            self.to_stderr(&format!("warning: {warning}"));
+            self.tell(&format!("warning: {warning}"));
         }
     }
 
     /// What is being done, for those who asked with `--verbose`.
     pub(crate) fn detail(&mut self, detail: &str) {
         if self.verbose {
-            self.to_stderr(detail);
+            self.tell(detail);
         }
     }
 
@@ -178,7 +178,7 @@ impl Out {
     }
 
     /// If nobody reads stderr there is nobody left to be told.
-    fn to_stderr(&mut self, line: &str) {
+    fn tell(&mut self, line: &str) {
         let _ = writeln!(self.stderr, "{}", text::line(line));
     }
 }

@@ -59,14 +59,16 @@ impl Logs {
         for line in lines.iter().skip(first) {
             print(line, out)?;
         }
-        while self.follow {
+        if !self.follow {
+            return Ok(());
+        }
+        loop {
             out.flush()?;
             sleep(POLL_PAUSE).await;
             for line in log.more().map_err(|error| cannot_read(&path, &error))? {
                 print(&line, out)?;
             }
         }
-        Ok(())
     }
 
     /// Has journalctl print the log; it makes control characters visible by itself.

@@ -4,6 +4,7 @@ use std::env;
 use std::process::Command;
 
 use clap::Args;
+use hermes_api::error::Exit;
 
 use super::super::{Context, init};
 use super::State;
@@ -78,5 +79,5 @@ fn start_on_purpose(context: &mut Context<Launcher>) -> Result<(), Fault> {
     if status.success() {
         return Ok(());
     }
-    Err(Fault::unreachable("hermesd could not be started"))
+    Err(Fault::Told(Exit::Unreachable))
 }
