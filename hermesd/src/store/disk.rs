@@ -132,15 +132,17 @@ impl Disk for DirDisk {
 
     fn open_database(&self, expect: Expect) -> Result<Box<dyn Backend>, BackendError> {
         let path = self.path("db");
-        let there = path.join("version").try_exists()?;
-        match expect {
-            Expect::Database if !there => {
-                return Err(BackendError::Damaged("it is missing".to_owned()));
+        let there = path.try_exists()?;
+        let backend = match expect {
+            Expect::Database if there => FjallBackend::open(&path)?,
+            Expect::Database => return Err(BackendError::Damaged("it is missing".to_owned())),
+            Expect::Nothing => {
+                if there {
+                    self.set_aside(&path)?;
+                }
+                FjallBackend::create(&path)?
             }
-            Expect::Nothing if path.try_exists()? => self.set_aside(&path)?,
-            _ => {}
-        }
-        let backend = FjallBackend::open(&path)?;
+        };
         sync_folder(&self.folder)?;
         Ok(Box::new(backend))
     }

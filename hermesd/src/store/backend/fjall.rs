@@ -15,7 +15,7 @@ use fjall::{
     AbstractTree, Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable,
 };
 
-use super::{Backend, BackendError, Direction, Op, RawPage, RawQuery, repair};
+use super::{Backend, BackendError, Direction, Op, RawPage, RawQuery, journal, manifest};
 use crate::store::{disk::sync_folder, error::is_disk_full, tables::Family};
 
 /// Block cache. Histories are read a page at a time and rarely twice; more would only show in the daemon's memory.
@@ -38,10 +38,15 @@ const FLUSH_POLL: Duration = Duration::from_millis(1);
 
 /// A fjall database with its four keyspaces.
 pub struct FjallBackend {
+    /// There until the database is closed.
+    open: Option<Open>,
+    folder: PathBuf,
+}
+
+struct Open {
     // Fields are dropped in this order: handles first, so that the last of them closes the database.
     families: Families,
     database: Database,
-    folder: PathBuf,
 }
 
 struct Families {
@@ -76,13 +81,31 @@ impl Families {
 }
 
 impl FjallBackend {
-    /// Opens the database in `folder`, or makes one if there is none.
-    ///
-    /// An unfinished last batch in the journal is cut off first.
+    /// Makes a database in `folder`, which does not exist.
+    pub fn create(folder: &Path) -> Result<Self, BackendError> {
+        Self::start(folder, |database| Families::open(database))
+    }
+
+    /// Opens the database in `folder`. What a crash left unfinished in the journal is cut off first; a database with a part
+    /// missing or unreadable is left as it is.
     pub fn open(folder: &Path) -> Result<Self, BackendError> {
-        if folder.try_exists()? && repair::look_over(folder)? {
+        manifest::look_over(folder)?;
+        if journal::look_over(folder)? {
             tracing::warn!("an unfinished write was cut off the journal");
         }
+        Self::start(folder, |database| {
+            let missing = |family: &Family| !database.keyspace_exists(family.name());
+            if Family::ALL.iter().any(missing) {
+                return Err(fjall::Error::Unrecoverable);
+            }
+            Families::open(database)
+        })
+    }
+
+    fn start(
+        folder: &Path,
+        families: impl FnOnce(&Database) -> Result<Families, fjall::Error>,
+    ) -> Result<Self, BackendError> {
         contain(|| {
             let database = Database::builder(folder)
                 .cache_size(CACHE_BYTES)
@@ -90,13 +113,44 @@ impl FjallBackend {
                 .max_cached_files(Some(OPEN_FILES_MAX))
                 .max_journaling_size(JOURNAL_BYTES_MAX)
                 .open()?;
-            let families = Families::open(&database)?;
+            let families = families(&database)?;
             Ok(Self {
-                families,
-                database,
+                open: Some(Open { families, database }),
                 folder: folder.to_owned(),
             })
         })
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Open) -> Result<T, fjall::Error>,
+    ) -> Result<T, BackendError> {
+        match &self.open {
+            Some(open) => contain(|| work(open)),
+            None => Err(BackendError::Poisoned),
+        }
+    }
+
+    /// Closes the database. Its end may wait for a table that is being written, and may panic after a worker did.
+    fn shut(&mut self) {
+        if let Some(open) = self.open.take() {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
+        }
+    }
+}
+
+impl Drop for FjallBackend {
+    fn drop(&mut self) {
+        self.shut();
+    }
+}
+
+impl Open {
+    fn rows(&self, query: &RawQuery) -> fjall::Iter {
+        let bounds = (query.lower.clone(), query.upper.clone());
+        self.database
+            .snapshot()
+            .range(self.families.of(query.family), bounds)
     }
 
     /// Writes all memtables to tables. True if that was complete, so that the journal holds nothing more of use.
@@ -120,11 +174,11 @@ impl FjallBackend {
 
 impl Backend for FjallBackend {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        contain(|| {
-            let value = self
+        self.with(|open| {
+            let value = open
                 .database
                 .snapshot()
-                .get(self.families.of(family), key)?;
+                .get(open.families.of(family), key)?;
             Ok(value.map(|value| value.to_vec()))
         })
     }
@@ -133,20 +187,13 @@ impl Backend for FjallBackend {
         if query.is_empty() {
             return Ok(RawPage::default());
         }
-        contain(|| {
-            let bounds = (query.lower.clone(), query.upper.clone());
-            let rows = self
-                .database
-                .snapshot()
-                .range(self.families.of(query.family), bounds);
-            let read = |row: Guard| {
-                row.into_inner()
-                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
-            };
-            match query.direction {
-                Direction::Forward => RawPage::collect(query, rows.map(read)),
-                Direction::Backward => RawPage::collect(query, rows.rev().map(read)),
-            }
+        let read = |row: Guard| {
+            row.into_inner()
+                .map(|(key, value)| (key.to_vec(), value.to_vec()))
+        };
+        self.with(|open| match query.direction {
+            Direction::Forward => RawPage::collect(query, open.rows(query).map(read)),
+            Direction::Backward => RawPage::collect(query, open.rows(query).rev().map(read)),
         })
     }
 
@@ -154,14 +201,9 @@ impl Backend for FjallBackend {
         if query.is_empty() {
             return Ok(0);
         }
-        contain(|| {
-            let bounds = (query.lower.clone(), query.upper.clone());
+        self.with(|open| {
             let mut count = 0;
-            for row in self
-                .database
-                .snapshot()
-                .range(self.families.of(query.family), bounds)
-            {
+            for row in open.rows(query) {
                 row.key()?;
                 count += 1;
             }
@@ -170,13 +212,13 @@ impl Backend for FjallBackend {
     }
 
     fn write(&self, ops: Vec<Op>) -> Result<(), BackendError> {
-        contain(|| {
-            let mut batch = self
+        self.with(|open| {
+            let mut batch = open
                 .database
                 .batch()
                 .durability(Some(PersistMode::SyncData));
             for op in ops {
-                let keyspace = self.families.of(op.family);
+                let keyspace = open.families.of(op.family);
                 match op.value {
                     Some(value) => batch.insert(keyspace, op.key, value),
                     None => batch.remove(keyspace, op.key),
@@ -190,12 +232,11 @@ impl Backend for FjallBackend {
         Ok(folder_bytes(&self.folder)?)
     }
 
-    fn close(self: Box<Self>) -> Result<(), BackendError> {
-        let complete = catch_unwind(AssertUnwindSafe(|| self.flush())).unwrap_or(false);
-        let folder = self.folder.clone();
-        drop(self);
+    fn close(mut self: Box<Self>) -> Result<(), BackendError> {
+        let complete = self.with(|open| Ok(open.flush())).unwrap_or(false);
+        self.shut();
         if complete {
-            empty_journal(&folder)?
+            empty_journal(&self.folder)?;
         }
         Ok(())
     }
@@ -238,7 +279,7 @@ fn translate_io(error: io::Error) -> BackendError {
 /// Empties the journal that is written to, all of which is in tables by now. An empty journal is what fjall itself
 /// leaves when it is opened and closed without a write in between.
 fn empty_journal(folder: &Path) -> io::Result<()> {
-    if let Some(path) = repair::journals(folder)?.last() {
+    if let Some(path) = journal::journals(folder)?.last() {
         let file = OpenOptions::new().write(true).open(path)?;
         file.set_len(0)?;
         file.sync_all()?;

@@ -8,9 +8,10 @@ use std::{io, ops::Bound};
 use super::{error::is_disk_full, tables::Family};
 
 mod fjall;
+mod journal;
+mod manifest;
 #[cfg(any(test, feature = "test-utils"))]
 pub(crate) mod memory;
-mod repair;
 
 pub use self::fjall::FjallBackend;
 

@@ -149,6 +149,50 @@ fn a_store_made_after_a_crash_moves_the_stray_database_aside() {
     drop(open(&disk));
 }
 
+/// fjall answers such names with a panic that ends the process.
+#[test]
+fn names_that_are_not_the_databases_own_are_told() {
+    let (folder, disk, store) = folder_store();
+    store.close().unwrap();
+    for name in ["keyspaces/stray", "keyspaces/-1", "x.jnl", "7.jnl", "7.JNL"] {
+        let stray = folder.path().join("db").join(name);
+        fs::create_dir(&stray).unwrap();
+        let error = try_open(&disk).err().unwrap().to_string();
+        assert!(error.contains("is not one of its files"), "{name}: {error}");
+        fs::remove_dir(stray).unwrap();
+    }
+    fs::write(folder.path().join("db/0.jnl.torn"), "x").unwrap();
+    drop(open(&disk));
+}
+
+/// fjall takes a keyspace without its parts for one that was never finished, and deletes or empties it.
+#[test]
+fn a_missing_part_is_told_before_anything_is_touched() {
+    let (folder, disk, store) = folder_store();
+    fill(&disk, store);
+    let database = folder.path().join("db");
+    let mut parts = vec!["version".to_owned(), "keyspaces".to_owned()];
+    for keyspace in 0..5 {
+        parts.push(format!("keyspaces/{keyspace}"));
+        parts.push(format!("keyspaces/{keyspace}/current"));
+        parts.push(format!("keyspaces/{keyspace}/tables"));
+    }
+    for part in parts {
+        let (path, away) = (database.join(&part), folder.path().join("away"));
+        fs::rename(&path, &away).unwrap();
+        let error = try_open(&disk).err();
+        assert!(
+            matches!(error, Some(OpenError::Store(StoreError::Database(_)))),
+            "{part}: {error:?}"
+        );
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        }
+        fs::rename(&away, &path).unwrap();
+    }
+    read_all(&disk, false).unwrap();
+}
+
 /// Rows such that the store has tables, manifests and a filled journal.
 fn fill(disk: &Arc<dyn Disk>, mut store: Store) {
     for part in 0..2 {

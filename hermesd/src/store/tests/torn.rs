@@ -172,6 +172,15 @@ fn rot_in_a_journal_is_told_and_nothing_is_cut() {
 }
 
 #[test]
+fn batches_whose_numbers_do_not_rise_are_damage() {
+    let scene = scene(3000);
+    let mut rotten = scene.journal.clone();
+    rotten[12] ^= 0x10;
+    let error = last_commit(&scene, &rotten).unwrap_err();
+    assert!(matches!(error, OpenError::Store(StoreError::Database(_))));
+}
+
+#[test]
 fn lost_sectors_before_the_last_commit_are_damage() {
     let scene = scene(3000);
     for lost in 0..scene.before / SECTOR {
