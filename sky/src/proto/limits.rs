@@ -19,6 +19,10 @@ use hermes_wire::{
 pub enum Kind {
     /// New connections.
     Connect,
+    /// First packets whose source may be forged.
+    Claimed,
+    /// First packets whose source was proved.
+    Proved,
     /// REGISTER and UNREGISTER.
     Register,
     /// KNOCK.
@@ -152,7 +156,7 @@ impl Limits {
 
     const fn rate(&self, kind: Kind) -> Rate {
         match kind {
-            Kind::Connect => self.connect,
+            Kind::Connect | Kind::Claimed | Kind::Proved => self.connect,
             Kind::Register => self.register,
             Kind::Knock => self.knock,
             Kind::List => self.list,
@@ -243,6 +247,32 @@ impl Limiter {
             }
         }
         true
+    }
+}
+
+/// The limits on handshakes, which the network side asks before the machine hears of a connection.
+#[derive(Debug)]
+pub struct Handshakes(Limiter);
+
+impl Handshakes {
+    /// With these limits; [`Limits::connect`] counts.
+    #[must_use]
+    pub const fn new(limits: Limits) -> Self {
+        Self(Limiter::new(limits))
+    }
+
+    /// Whether a block whose source may be forged has a handshake left. If not, have it prove its address.
+    pub fn take_claimed(&mut self, block: Prefix, now: Instant) -> bool {
+        self.0
+            .take(Payer::Block(block), Kind::Claimed, 1, now)
+            .is_ok()
+    }
+
+    /// Whether a block that has proved its address has a handshake left.
+    pub fn take_proved(&mut self, block: Prefix, now: Instant) -> bool {
+        self.0
+            .take(Payer::Block(block), Kind::Proved, 1, now)
+            .is_ok()
     }
 }
 

@@ -56,7 +56,7 @@ use hermes_wire::{
 pub use io::{
     CallFailure, CallId, Close, Closed, ConnId, DialFailure, Event, Opened, Output, RequestId, Side,
 };
-pub use limits::{Kind, Limits, Rate};
+pub use limits::{Handshakes, Kind, Limits, Rate};
 pub use replay::NONCES_KEPT;
 
 use catalog::{Catalog, Verdict};
