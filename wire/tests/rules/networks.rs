@@ -130,6 +130,8 @@ fn expiry_at_keepers() {
     let p = net.params();
     assert!(!net.expiry_is_acceptable(net.expiry_stamp(NOW) - 1, NOW));
     assert!(net.expiry_is_acceptable(net.expiry_stamp(NOW + 1), NOW));
+    let exactly = net.expiry_time(net.expiry_stamp(NOW));
+    assert!(!net.expiry_is_acceptable(net.expiry_stamp(NOW), exactly));
     let latest = net.expiry_stamp(NOW + u64::from(p.expiry_max_s));
     assert!(net.expiry_is_acceptable(latest, NOW));
     assert!(!net.expiry_is_acceptable(latest + 1, NOW));

@@ -293,7 +293,7 @@ fn server_names() {
         ".invalid",
         "ab.invalid",
         "example.org",
-        &name.to_uppercase(),
+        &name.replace("ab", "AB"),
         &name.replace("ab", "aé"),
     ] {
         assert_eq!(link::tag_of(bad), None, "{bad}");
