@@ -150,6 +150,12 @@ impl EarthClient {
         self.node
     }
 
+    /// Whether the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.connection.close_reason().is_some()
+    }
+
     /// Gives a deposit to the keeper and checks its receipt. A stamp is worked out if it asks for one.
     ///
     /// # Errors

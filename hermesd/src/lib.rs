@@ -8,7 +8,10 @@
 //! - [`run`]: start, signals, end. [`home`] is what a home remembers beside the store.
 
 #![forbid(unsafe_code)]
-#![allow(clippy::disallowed_methods, reason = "the daemon is a shell: it owns clocks, randomness, sockets and files")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the daemon is a shell: it owns clocks, randomness, sockets and files"
+)]
 
 pub mod args;
 pub mod core;

@@ -19,7 +19,7 @@ pub const T0: u64 = 1_767_225_600;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(
     feature = "file",
-    derive(serde::Deserialize),
+    derive(serde::Deserialize, serde::Serialize),
     serde(deny_unknown_fields, default)
 )]
 #[allow(

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -65,8 +66,24 @@ pub struct KeeperNode {
     tasks: Vec<AbortHandle>,
     gauges: Arc<Gauges>,
     leave: watch::Sender<bool>,
-    announcers: Vec<tokio::task::JoinHandle<()>>,
+    announced: watch::Receiver<bool>,
+    announcer: Option<tokio::task::JoinHandle<()>>,
     _lock: File,
+}
+
+/// What a keeper holds, at any time.
+#[derive(Clone)]
+pub struct Held(Arc<Gauges>);
+
+impl Held {
+    /// Bytes and deposits.
+    #[must_use]
+    pub fn bytes_and_deposits(&self) -> (u64, u64) {
+        (
+            self.0.bytes.load(Ordering::Relaxed),
+            self.0.deposits.load(Ordering::Relaxed),
+        )
+    }
 }
 
 impl KeeperNode {
@@ -100,7 +117,7 @@ impl KeeperNode {
             path: settings.data.clone(),
             source,
         })?;
-        let record = make_record(&settings, &keys, local.into())?;
+        let record = make_record(&settings, &keys, local.into(), unix_s() * 1_000)?;
         let uri = NodeUri {
             role: Role::Earth,
             node: keys.node(),
@@ -132,29 +149,36 @@ impl KeeperNode {
             source,
         })?;
 
+        let records = Arc::new(Signer {
+            settings: settings.clone(),
+            keys,
+            addr: local.into(),
+            last: AtomicU64::new(record.body.seq),
+        });
         let (renew, current) = watch::channel(record);
         let shared = Arc::new(Shared {
             network: settings.network.clone(),
-            node: keys.node(),
+            node: uri.node,
             jobs: jobs.clone(),
-            record: current.clone(),
+            record: current,
         });
         let (leave, leaving) = watch::channel(false);
-        let announcers = settings.sky.iter().map(|sky| {
-            let announcer = announce::Announcer {
-                network: settings.network.clone(),
-                sky: *sky,
-                keys: keys.signing(),
-                record: current.clone(),
-                leaving: leaving.clone(),
-            };
-            tokio::spawn(announcer.run())
-        });
-        let announcers = announcers.collect();
+        let (tell, announced) = watch::channel(false);
+        let announcer = announce::Announcer {
+            network: settings.network.clone(),
+            local: SocketAddr::new(local.ip(), 0),
+            sky: settings.sky.clone(),
+            key: records.keys.signing(),
+            identity: records.keys.identity(),
+            records: records.clone(),
+            announced: tell,
+            leaving,
+        };
+        let announcer = (!settings.sky.is_empty()).then(|| tokio::spawn(announcer.run()));
         let tasks = vec![
             tokio::spawn(serve::accept(endpoint.clone(), shared)).abort_handle(),
             tokio::spawn(sweep(jobs.clone())).abort_handle(),
-            tokio::spawn(renew_record(settings, keys, local.into(), renew)).abort_handle(),
+            tokio::spawn(renew_record(records, renew)).abort_handle(),
         ];
         Ok(Self {
             endpoint,
@@ -164,9 +188,15 @@ impl KeeperNode {
             tasks,
             gauges,
             leave,
-            announcers,
+            announced,
+            announcer,
             _lock: lock,
         })
+    }
+
+    /// Waits until the keeper stands in the directory, for a few seconds at most; false if it does not by then. It goes on trying.
+    pub async fn announced(&self) -> bool {
+        self.announcer.is_none() || announce::first(self.announced.clone()).await
     }
 
     /// How others name and reach it.
@@ -192,10 +222,16 @@ impl KeeperNode {
         )
     }
 
+    /// What it holds, to be asked also later.
+    #[must_use]
+    pub fn gauges(&self) -> Held {
+        Held(self.gauges.clone())
+    }
+
     /// Leaves in good order: says so to sky, finishes what has come in, closes the connections.
     pub async fn leave(mut self) {
         let _ = self.leave.send(true);
-        for announcer in self.announcers.drain(..) {
+        if let Some(announcer) = self.announcer.take() {
             let _ = tokio::time::timeout(Duration::from_secs(2), announcer).await;
         }
         let _ = self.jobs.send(Job::Stop).await;
@@ -215,7 +251,7 @@ impl Drop for KeeperNode {
         for task in &self.tasks {
             task.abort();
         }
-        for announcer in &self.announcers {
+        if let Some(announcer) = &self.announcer {
             announcer.abort();
         }
     }
@@ -253,13 +289,33 @@ fn lock(data: &Path) -> Result<File, StartError> {
     Ok(file)
 }
 
+/// Signs the keeper's records, with numbers that rise even when two are signed in one millisecond.
+struct Signer {
+    settings: Settings,
+    keys: NodeKeys,
+    addr: Addr,
+    last: AtomicU64,
+}
+
+impl announce::Records for Signer {
+    fn sign(&self) -> Result<NodeRecord, RecordError> {
+        let now_ms = unix_s() * 1_000;
+        let before = self.last.fetch_max(now_ms, Ordering::Relaxed).max(now_ms);
+        let seq = self
+            .last
+            .fetch_max(before + 1, Ordering::Relaxed)
+            .max(before + 1);
+        make_record(&self.settings, &self.keys, self.addr, seq)
+    }
+}
+
 fn make_record(
     settings: &Settings,
     keys: &NodeKeys,
     addr: Addr,
+    seq: u64,
 ) -> Result<NodeRecord, RecordError> {
     let flags = Flags::UNMETERED;
-    let now = unix_s();
     let body = RecordBody {
         role: Role::Earth,
         flags: if settings.direct {
@@ -268,27 +324,22 @@ fn make_record(
             flags
         },
         hpke_key: keys.hpke_public(),
-        seq: now * 1_000 + u64::from(std::process::id() % 1_000),
-        expires: now + hermes_wire::node::MAX_LIFE_S - 60,
+        seq,
+        expires: unix_s() + hermes_wire::node::MAX_LIFE_S - 60,
         slot: 0,
         addrs: vec![addr],
     };
     NodeRecord::sign(&settings.network, &keys.signing(), body)
 }
 
-/// Signs a new record at half of the old one's life.
-async fn renew_record(
-    settings: Settings,
-    keys: NodeKeys,
-    addr: Addr,
-    renew: watch::Sender<NodeRecord>,
-) {
+/// Signs a new record at half of the old one's life, for those who ask the keeper itself.
+async fn renew_record(records: Arc<Signer>, renew: watch::Sender<NodeRecord>) {
     let half = Duration::from_secs(hermes_wire::node::MAX_LIFE_S / 2);
     loop {
         tokio::time::sleep(half).await;
-        match make_record(&settings, &keys, addr) {
+        match announce::Records::sign(&*records) {
             Ok(record) => {
-                let _ = renew.send(record);
+                renew.send_replace(record);
             }
             Err(error) => tracing::error!(%error, "the record cannot be renewed"),
         }

@@ -16,7 +16,7 @@ mod owner;
 mod serve;
 mod settings;
 
-pub use keeper_node::{KeeperNode, StartError};
+pub use keeper_node::{Held, KeeperNode, StartError};
 pub use keys::{KeyError, NodeKeys};
 pub use settings::Settings;
 

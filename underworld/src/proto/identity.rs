@@ -89,7 +89,10 @@ impl Me {
 }
 
 /// Checks a name that a person chose.
-pub(crate) fn check_name(name: &str) -> Result<(), NameError> {
+///
+/// # Errors
+/// If it has nothing to see, holds control characters or is too long.
+pub fn check_name(name: &str) -> Result<(), NameError> {
     if name.len() > NAME_MAX {
         let len = name.len();
         return Err(NameError::TooLong { len, max: NAME_MAX });

@@ -38,7 +38,7 @@ pub use delivery::{
     SendError,
 };
 pub use home::GENERATIONS_MAX;
-pub use identity::NameError;
+pub use identity::{NameError, check_name};
 pub use ids::{ContactId, DepositOp, IncomingKnockId, InviteId, KnockOp, LinkId, LinkToken};
 pub use inbox::{HELD_BYTES_MAX, HELD_FRAMES_MAX, SEEN_MAX};
 pub use inputs::PresenceState;

@@ -17,7 +17,7 @@ use crate::{
         effect::Effect,
         home::SlotUse,
         identity::{NameError, check_name},
-        ids::ContactId,
+        ids::{ContactId, LinkId},
         output::Table,
     },
     records,
@@ -66,6 +66,25 @@ impl Underworld {
         let peer = self.contacts.get(&id)?.card.peer.as_ref()?;
         let me = &self.core.me;
         Some(SafetyNumber::of((&me.ik(), &me.ix()), (&peer.ik, &peer.ix)))
+    }
+
+    /// The direct link to a contact, if one stands.
+    #[must_use]
+    pub fn link_of(&self, id: ContactId) -> Option<LinkId> {
+        self.contacts.get(&id)?.reach.link.as_ref().map(|link| link.id)
+    }
+
+    /// Tries now to get a direct link to a contact, although nothing waits for it.
+    pub fn reach(&mut self, id: ContactId, now: Now) {
+        self.begin(now);
+        if let Some(contact) = self.contacts.get_mut(&id)
+            && contact.is_established()
+            && contact.reach.link.is_none()
+        {
+            contact.reach.greet = true;
+            contact.reach.next_knock = None;
+            self.core.touch(id);
+        }
     }
 
     /// Calls a contact something else.

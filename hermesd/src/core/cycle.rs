@@ -1,0 +1,105 @@
+//! Ending a cycle: commit, then speak.
+
+use std::time::Duration;
+
+use hermes_api::error::{ApiError, ErrorCode};
+use hermes_api::types::EventData;
+use hermes_underworld::proto::Now;
+use hermes_underworld::proto::effect::Effect;
+use hermes_underworld::proto::output::Output;
+
+use super::history::HistoryError;
+use super::{Answer, Open, Owner, rows};
+use crate::store::{Batch, StoreError};
+
+/// Events that are dropped from the log's old end in one cycle at most.
+const TRIM: usize = 512;
+
+/// How often the old ends of the tables are looked at.
+const TEND: Duration = Duration::from_secs(60);
+
+impl Owner {
+    /// Commits what came of the cycle's inputs and then answers, announces and acts. False if the disk failed.
+    pub(super) fn finish_cycle(&mut self, now: Now, answers: Vec<Answer>) -> bool {
+        let Some(open) = &mut self.open else {
+            for answer in answers {
+                answer(Ok(()));
+            }
+            return true;
+        };
+        open.underworld.handle_timeout(now);
+        match open.commit(now) {
+            Ok(effects) => {
+                for answer in answers {
+                    answer(Ok(()));
+                }
+                open.notices.flush();
+                for effect in effects {
+                    self.net.carry_out(effect);
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store failed; hermesd ends, because memory is ahead of the disk");
+                let error = ApiError::new(
+                    ErrorCode::StorageFailed,
+                    format!("the disk failed: {error}"),
+                );
+                for answer in answers {
+                    answer(Err(error.clone()));
+                }
+                false
+            }
+        }
+    }
+}
+
+impl Open {
+    fn commit(&mut self, now: Now) -> Result<Vec<Effect>, HistoryError> {
+        let mut effects = Vec::new();
+        while let Some(output) = self.underworld.poll_output() {
+            match output {
+                Output::Write(write) => rows::add(&mut self.batch, &write),
+                Output::Event(event) => self.take(event, now)?,
+                Output::Effect(effect) => effects.push(effect),
+            }
+        }
+        let batch = std::mem::replace(&mut self.batch, Batch::new());
+        let idle = batch.is_empty();
+        let committed = self.store.commit(batch)?;
+        self.head.send_if_modified(|head| {
+            let news = *head != committed.head;
+            *head = committed.head;
+            news
+        });
+        self.noted.clear();
+        if idle
+            && self
+                .tended
+                .is_none_or(|at| now.mono.duration_since(at) >= TEND)
+        {
+            self.tended = Some(now.mono);
+            self.tend(now)?;
+        }
+        Ok(effects)
+    }
+
+    /// What can be done when nothing else is to do: old events and idempotency keys go, ratchet state gets a new key once a day.
+    fn tend(&mut self, now: Now) -> Result<(), StoreError> {
+        self.store.trim_events(now.unix_ms, TRIM)?;
+        self.store.expire_idempotency(now.unix_ms, TRIM)?;
+        self.store.rotate_subkey(now.unix_s(), TRIM)?;
+        Ok(())
+    }
+}
+
+/// An event as the log keeps it: kind and data, without time and cursor, which the log knows.
+pub(super) fn payload(data: &EventData) -> Vec<u8> {
+    let event = hermes_api::types::Event {
+        cursor: hermes_api::types::Cursor::new("-", 0),
+        time: hermes_api::types::Time::from_unix_ms(0),
+        data: data.clone(),
+    };
+    // Plain data: writing it to memory does not fail.
+    serde_json::to_vec(&event).unwrap_or_default()
+}

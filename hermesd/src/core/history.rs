@@ -1,0 +1,500 @@
+//! Conversations as people see them: rows of messages, and for each chat what was read.
+//!
+//! A chat belongs to one contact and has its number. Messages of a chat are numbered from 1 in the order in which they were accepted
+//! here, ours and the friend's in one sequence. Rows are JSON with a version, so that later fields can be added.
+
+use std::collections::BTreeMap;
+
+use hermes_api::types::{Direction, Kept, Message, MessageState, Time};
+use hermes_underworld::proto::ContactId;
+use hermes_wire::ids::MessageId;
+use lru::LruCache;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::store::{Batch, Query, Reader, StoreError, Table, message_key, seq_key};
+
+/// Rows of our own messages that are on their way and kept in memory, so that their state can be changed without reading.
+const ON_THEIR_WAY_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
+
+/// Why the history cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HistoryError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A row is not what this version writes.
+    #[error("a row of {table} is damaged: {source}")]
+    Damaged {
+        /// Of which table.
+        table: Table,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+}
+
+/// What is known of a chat beside its messages.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatRow {
+    v: u8,
+    /// The highest number given to a message.
+    pub last_seq: u64,
+    /// Everything of the friend's up to here was read by us.
+    pub read_seq: u64,
+    /// The friend's messages after that.
+    pub unread: u64,
+    /// Everything of ours up to here was read by the friend.
+    pub read_by_friend: u64,
+    /// What the contact was called last, for when it is gone.
+    pub name: String,
+    /// Messages of the friend's that will be missing before his next one.
+    #[serde(default)]
+    pub gap: u64,
+}
+
+/// A message as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRow {
+    v: u8,
+    /// Its name.
+    pub id: String,
+    /// Ours or the friend's.
+    pub direction: Direction,
+    /// The text.
+    pub body: String,
+    /// Where it stands.
+    pub state: MessageState,
+    /// When it was written, in Unix milliseconds.
+    pub sent_ms: u64,
+    /// When it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_ms: Option<u64>,
+    /// Its number between the two devices.
+    pub conv_seq: u64,
+    /// The proof that keepers hold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Kept>,
+    /// Why it waits or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Messages missing before it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gap: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// The chats in memory; messages stay on the disk but for those that are on their way.
+pub struct History {
+    chats: BTreeMap<ContactId, ChatRow>,
+    on_their_way: LruCache<MessageId, (ContactId, u64, MessageRow)>,
+}
+
+impl History {
+    /// Reads the chats.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn load(reader: &Reader) -> Result<Self, HistoryError> {
+        let mut chats = BTreeMap::new();
+        reader.for_each::<HistoryError>(Table::Chats, &[], |row| {
+            let Some(number) = crate::store::seq_of(&row.key).and_then(|n| u32::try_from(n).ok())
+            else {
+                return Ok(());
+            };
+            chats.insert(ContactId(number), parse(Table::Chats, &row.value)?);
+            Ok(())
+        })?;
+        Ok(Self {
+            chats,
+            on_their_way: LruCache::new(ON_THEIR_WAY_MAX),
+        })
+    }
+
+    /// What is known of a chat.
+    #[must_use]
+    pub fn chat(&self, contact: ContactId) -> Option<&ChatRow> {
+        self.chats.get(&contact)
+    }
+
+    /// All chats.
+    pub fn chats(&self) -> impl Iterator<Item = (ContactId, &ChatRow)> {
+        self.chats.iter().map(|(id, row)| (*id, row))
+    }
+
+    /// The state of a message of ours that is on its way.
+    #[must_use]
+    pub fn pending_state(&self, id: &MessageId) -> Option<MessageState> {
+        self.on_their_way.peek(id).map(|(_, _, row)| row.state)
+    }
+
+    /// Messages of friends that were not read, over all chats.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.chats.values().map(|chat| chat.unread).sum()
+    }
+
+    /// Makes the row of a chat if there is none, and takes up what the contact is called.
+    pub fn name(&mut self, contact: ContactId, name: &str, batch: &mut Batch) {
+        let chat = self.chats.entry(contact).or_default();
+        if chat.v == 0 || chat.name != name {
+            chat.v = 1;
+            name.clone_into(&mut chat.name);
+            store_chat(contact, chat, batch);
+        }
+    }
+
+    /// Adds a message of our own.
+    pub fn add_own(
+        &mut self,
+        contact: ContactId,
+        id: MessageId,
+        conv_seq: u64,
+        body: String,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> (u64, MessageRow) {
+        let row = MessageRow {
+            v: 1,
+            id: id.to_string(),
+            direction: Direction::Out,
+            body,
+            state: MessageState::Queued,
+            sent_ms: now_ms,
+            received_ms: None,
+            conv_seq,
+            kept: None,
+            why: None,
+            gap: 0,
+        };
+        let seq = self.add(contact, id, &row, batch);
+        self.on_their_way.put(id, (contact, seq, row.clone()));
+        (seq, row)
+    }
+
+    /// Adds a friend's message.
+    pub fn add_theirs(
+        &mut self,
+        contact: ContactId,
+        id: MessageId,
+        conv_seq: u64,
+        body: String,
+        sent_ms: u64,
+        now_ms: u64,
+        batch: &mut Batch,
+    ) -> (u64, MessageRow) {
+        let chat = self.chats.entry(contact).or_default();
+        let gap = std::mem::take(&mut chat.gap);
+        chat.unread += 1;
+        let row = MessageRow {
+            v: 1,
+            id: id.to_string(),
+            direction: Direction::In,
+            body,
+            state: MessageState::Delivered,
+            sent_ms,
+            received_ms: Some(now_ms),
+            conv_seq,
+            kept: None,
+            why: None,
+            gap,
+        };
+        let seq = self.add(contact, id, &row, batch);
+        (seq, row)
+    }
+
+    fn add(
+        &mut self,
+        contact: ContactId,
+        id: MessageId,
+        row: &MessageRow,
+        batch: &mut Batch,
+    ) -> u64 {
+        let chat = self.chats.entry(contact).or_default();
+        chat.v = 1;
+        chat.last_seq += 1;
+        let seq = chat.last_seq;
+        store_chat(contact, chat, batch);
+        store_message(contact, seq, row, batch);
+        batch.put(
+            Table::MessageIds,
+            id.as_bytes(),
+            message_key(contact.0.into(), seq),
+        );
+        seq
+    }
+
+    /// Notes that messages of the friend's are missing before his next one.
+    pub fn gap(&mut self, contact: ContactId, missing: u64, batch: &mut Batch) {
+        let chat = self.chats.entry(contact).or_default();
+        chat.gap += missing;
+        store_chat(contact, chat, batch);
+    }
+
+    /// Changes a message of our own; `None` if it is unknown or nothing changes.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn change(
+        &mut self,
+        reader: &Reader,
+        id: MessageId,
+        change: impl FnOnce(&mut MessageRow),
+        batch: &mut Batch,
+    ) -> Result<Option<(ContactId, u64, MessageRow)>, HistoryError> {
+        let known = match self.on_their_way.get(&id) {
+            Some(known) => Some(known.clone()),
+            None => find(reader, &id)?,
+        };
+        let Some((contact, seq, before)) = known else {
+            return Ok(None);
+        };
+        let mut row = before.clone();
+        change(&mut row);
+        if row == before {
+            return Ok(None);
+        }
+        store_message(contact, seq, &row, batch);
+        if row.state.is_final() {
+            self.on_their_way.pop(&id);
+        } else {
+            self.on_their_way.put(id, (contact, seq, row.clone()));
+        }
+        Ok(Some((contact, seq, row)))
+    }
+
+    /// Our messages up to the friend's read mark that were not yet marked, oldest first. `pending` are rows of this cycle.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn read_by_friend(
+        &mut self,
+        reader: &Reader,
+        contact: ContactId,
+        up_to: u64,
+        batch: &mut Batch,
+    ) -> Result<Vec<(u64, MessageRow)>, HistoryError> {
+        let Some(chat) = self.chats.get_mut(&contact) else {
+            return Ok(Vec::new());
+        };
+        let mut changed = Vec::new();
+        let mut query = Query::prefix(&u64::from(contact.0).to_be_bytes())
+            .after(&message_key(contact.0.into(), chat.read_by_friend));
+        'pages: loop {
+            let page = reader.page(Table::Messages, &query)?;
+            for row in &page.rows {
+                let seq = crate::store::seq_of(&row.key).unwrap_or_default();
+                let mut message: MessageRow = parse(Table::Messages, &row.value)?;
+                if message.direction == Direction::Out {
+                    if message.conv_seq > up_to {
+                        break 'pages;
+                    }
+                    message.state = MessageState::Read;
+                    message.why = None;
+                    store_message(contact, seq, &message, batch);
+                    changed.push((seq, message));
+                }
+                chat.read_by_friend = seq;
+            }
+            match page.rows.last() {
+                Some(last) if page.more => query = query.after(&last.key),
+                _ => break,
+            }
+        }
+        if let Some(chat) = self.chats.get(&contact) {
+            store_chat(contact, chat, batch);
+        }
+        for (_, message) in &changed {
+            if let Some(id) = message_id(&message.id) {
+                self.on_their_way.pop(&id);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Notes the friend's messages up to `up_to` as read by us; gives the highest of their numbers between the devices, if any is new.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn mark_read(
+        &mut self,
+        reader: &Reader,
+        contact: ContactId,
+        up_to: u64,
+        batch: &mut Batch,
+    ) -> Result<Option<u64>, HistoryError> {
+        let Some(chat) = self.chats.get_mut(&contact) else {
+            return Ok(None);
+        };
+        let up_to = up_to.min(chat.last_seq);
+        if up_to <= chat.read_seq {
+            return Ok(None);
+        }
+        let mut highest = None;
+        let mut query = Query::prefix(&u64::from(contact.0).to_be_bytes())
+            .after(&message_key(contact.0.into(), chat.read_seq));
+        'pages: loop {
+            let page = reader.page(Table::Messages, &query)?;
+            for row in &page.rows {
+                let seq = crate::store::seq_of(&row.key).unwrap_or_default();
+                if seq > up_to {
+                    break 'pages;
+                }
+                let mut message: MessageRow = parse(Table::Messages, &row.value)?;
+                if message.direction == Direction::In && message.state != MessageState::Read {
+                    message.state = MessageState::Read;
+                    highest = highest.max(Some(message.conv_seq));
+                    chat.unread = chat.unread.saturating_sub(1);
+                    store_message(contact, seq, &message, batch);
+                }
+            }
+            match page.rows.last() {
+                Some(last) if page.more => query = query.after(&last.key),
+                _ => break,
+            }
+        }
+        chat.read_seq = up_to;
+        store_chat(contact, chat, batch);
+        Ok(highest)
+    }
+
+    /// Deletes a chat with all its messages.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn delete(
+        &mut self,
+        reader: &Reader,
+        contact: ContactId,
+        batch: &mut Batch,
+    ) -> Result<(), HistoryError> {
+        reader.for_each::<HistoryError>(
+            Table::Messages,
+            &u64::from(contact.0).to_be_bytes(),
+            |row| {
+                let message: MessageRow = parse(Table::Messages, &row.value)?;
+                batch.delete(Table::Messages, &row.key);
+                if let Some(id) = message_id(&message.id) {
+                    batch.delete(Table::MessageIds, id.as_bytes());
+                    self.on_their_way.pop(&id);
+                }
+                Ok(())
+            },
+        )?;
+        self.chats.remove(&contact);
+        batch.delete(Table::Chats, &seq_key(contact.0.into()));
+        Ok(())
+    }
+}
+
+/// A page of a chat's messages, oldest first: the last `limit` before `before`, or the first after `after`.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn page(
+    reader: &Reader,
+    contact: ContactId,
+    before: Option<u64>,
+    after: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<(u64, MessageRow)>, bool), HistoryError> {
+    let prefix = u64::from(contact.0).to_be_bytes();
+    let query = match (after, before) {
+        (Some(after), _) => Query::prefix(&prefix).after(&message_key(contact.0.into(), after)),
+        (None, Some(before)) => Query::prefix(&prefix)
+            .backward()
+            .after(&message_key(contact.0.into(), before)),
+        (None, None) => Query::prefix(&prefix).backward(),
+    };
+    let page = reader.page(Table::Messages, &query.rows(limit))?;
+    let mut items = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        let seq = crate::store::seq_of(&row.key).unwrap_or_default();
+        if after.is_some() && before.is_some_and(|before| seq >= before) {
+            return Ok((items, false));
+        }
+        items.push((seq, parse(Table::Messages, &row.value)?));
+    }
+    if after.is_none() {
+        items.reverse();
+    }
+    Ok((items, page.more))
+}
+
+/// The message with a name.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn find(
+    reader: &Reader,
+    id: &MessageId,
+) -> Result<Option<(ContactId, u64, MessageRow)>, HistoryError> {
+    let Some(place) = reader.get(Table::MessageIds, id.as_bytes())? else {
+        return Ok(None);
+    };
+    let Some(row) = reader.get(Table::Messages, &place)? else {
+        return Ok(None);
+    };
+    let number = place
+        .first_chunk()
+        .map(|bytes| u64::from_be_bytes(*bytes))
+        .and_then(|n| u32::try_from(n).ok());
+    let (Some(number), Some(seq)) = (number, crate::store::seq_of(&place)) else {
+        return Ok(None);
+    };
+    Ok(Some((
+        ContactId(number),
+        seq,
+        parse(Table::Messages, &row)?,
+    )))
+}
+
+/// The name of a message from its text.
+#[must_use]
+pub fn message_id(text: &str) -> Option<MessageId> {
+    let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
+    bytes.try_into().ok().map(MessageId)
+}
+
+impl MessageRow {
+    /// As the interface shows it.
+    #[must_use]
+    pub fn shown(&self, chat: &str, name: &str, seq: u64) -> Message {
+        let time = |ms: u64| Time::from_unix_ms(i64::try_from(ms).unwrap_or(i64::MAX));
+        Message {
+            message_id: self.id.clone(),
+            chat: chat.to_owned(),
+            seq,
+            sender: match self.direction {
+                Direction::In => name.to_owned(),
+                Direction::Out => "me".to_owned(),
+            },
+            direction: self.direction,
+            body: self.body.clone(),
+            state: self.state,
+            sent_at: time(self.sent_ms),
+            received_at: self.received_ms.map(time),
+            kept: self.kept,
+            why: self.why.clone(),
+            gap_before: self.gap,
+        }
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(table: Table, value: &[u8]) -> Result<T, HistoryError> {
+    serde_json::from_slice(value).map_err(|source| HistoryError::Damaged { table, source })
+}
+
+fn store_chat(contact: ContactId, chat: &ChatRow, batch: &mut Batch) {
+    // A row is made of numbers and strings: writing it to memory does not fail.
+    let value = serde_json::to_vec(chat).unwrap_or_default();
+    batch.put(Table::Chats, &seq_key(contact.0.into()), value);
+}
+
+fn store_message(contact: ContactId, seq: u64, row: &MessageRow, batch: &mut Batch) {
+    let value = serde_json::to_vec(row).unwrap_or_default();
+    batch.put(Table::Messages, &message_key(contact.0.into(), seq), value);
+}

@@ -1,0 +1,565 @@
+//! Being present at sky, knocking, and meeting friends.
+//!
+//! Each presence key has an endpoint of its own, so that nothing but time ties it to the next: through it goes the connection to its
+//! presence node, and through it friends are dialled and expected. A key that is no longer wished for stays registered until another
+//! stands, and its endpoint until its links are over.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hermes_link::{Alpn, Endpoint, EndpointConfig, ExpectGuard, Identity, PeerKey, Profile};
+use hermes_sky::client::{IncomingKnock, IncomingKnocks, SkyClient, SkyError};
+use hermes_underworld::proto::effect::PresenceWish;
+use hermes_underworld::proto::{IncomingKnockId, KnockOp, KnockResult, LinkToken, PresenceState};
+use hermes_wire::Wire as _;
+use hermes_wire::address::OwnerPresence;
+use hermes_wire::ids::{Position, PresenceKey};
+use hermes_wire::knock::Knock;
+use hermes_wire::node::NodeRecord;
+use hermes_wire::sky::Knocked;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
+use zeroize::Zeroizing;
+
+use super::{NetInput, Shared};
+
+/// How long a sky node may take to be reached.
+const SKY_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long a friend may take to be reached.
+const FRIEND_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Presence nodes that are tried in order.
+const NODES_TRIED: usize = 3;
+
+/// The pause after none of them answered; it doubles up to the maximum.
+const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a knock waits for a connection to sky.
+const KNOCK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Knocks that wait for the owner's word.
+const ANSWERS_MAX: usize = 256;
+
+/// All presences, and the meetings that go through them.
+pub(super) struct Presences {
+    shared: Arc<Shared>,
+    open: HashMap<PresenceKey, Presence>,
+    /// The presence through which friends are dialled and expected now.
+    current: watch::Sender<Option<Station>>,
+    answers: Arc<Mutex<HashMap<IncomingKnockId, IncomingKnock>>>,
+    next_knock: Arc<AtomicU64>,
+    expected: Arc<Expected>,
+}
+
+/// What a presence has come to: an endpoint and its connection to sky.
+#[derive(Clone)]
+struct Station {
+    endpoint: Endpoint,
+    sky: SkyClient,
+}
+
+struct Presence {
+    wish: watch::Sender<PresenceWish>,
+    task: AbortHandle,
+    /// Not wished for any more; ends when another one stands.
+    leaving: bool,
+    stands: watch::Receiver<bool>,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Friends who were told to come, by the key that they will show.
+#[derive(Default)]
+struct Expected(Mutex<HashMap<[u8; 32], (LinkToken, ExpectGuard)>>);
+
+impl Expected {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (LinkToken, ExpectGuard)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Presences {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let (current, _) = watch::channel(None);
+        Self {
+            shared,
+            open: HashMap::new(),
+            current,
+            answers: Arc::default(),
+            next_knock: Arc::new(AtomicU64::new(1)),
+            expected: Arc::default(),
+        }
+    }
+
+    /// Makes the presences those that are wished for.
+    pub(super) fn wish(&mut self, wishes: Vec<PresenceWish>) {
+        for presence in self.open.values_mut() {
+            presence.leaving = true;
+        }
+        for wish in wishes {
+            match self.open.get_mut(&wish.presence) {
+                Some(presence) => {
+                    presence.leaving = false;
+                    presence.wish.send_if_modified(|known| {
+                        let changed = *known != wish;
+                        *known = wish;
+                        changed
+                    });
+                }
+                None => self.start(wish),
+            }
+        }
+        self.let_go();
+    }
+
+    /// Ends those that are not wished for, if another one stands or none is wished for.
+    fn let_go(&mut self) {
+        let wished: Vec<&Presence> = self
+            .open
+            .values()
+            .filter(|presence| !presence.leaving)
+            .collect();
+        if wished.is_empty() || wished.iter().any(|presence| *presence.stands.borrow()) {
+            self.open.retain(|_, presence| !presence.leaving);
+        }
+    }
+
+    fn start(&mut self, wish: PresenceWish) {
+        let presence = wish.presence;
+        let (wish, wishes) = watch::channel(wish);
+        let (stand, stands) = watch::channel(false);
+        let task = Task {
+            shared: self.shared.clone(),
+            wishes,
+            stand,
+            current: self.current.clone(),
+            answers: self.answers.clone(),
+            next_knock: self.next_knock.clone(),
+            expected: self.expected.clone(),
+        };
+        let task = tokio::spawn(task.run()).abort_handle();
+        self.open.insert(
+            presence,
+            Presence {
+                wish,
+                task,
+                leaving: false,
+                stands,
+            },
+        );
+    }
+
+    /// Ends everything.
+    pub(super) async fn clear(&mut self) {
+        self.open.clear();
+        self.expected.lock().clear();
+        self.answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        if let Some(station) = self.current.send_replace(None) {
+            station.sky.close();
+        }
+        self.shared.gauges().registered_at = None;
+    }
+
+    /// Knocks at a friend, over the connection that stands.
+    pub(super) fn knock(
+        &mut self,
+        op: KnockOp,
+        _presence: PresenceKey,
+        _position: Position,
+        knock: Vec<u8>,
+    ) {
+        self.let_go();
+        let (shared, mut current) = (self.shared.clone(), self.current.subscribe());
+        tokio::spawn(async move {
+            let sky = tokio::time::timeout(KNOCK_PATIENCE, standing(&mut current))
+                .await
+                .ok()
+                .flatten();
+            let result = match sky {
+                Some(sky) => knock_at(&sky, &knock).await,
+                None => KnockResult::Failed,
+            };
+            shared.tell(NetInput::KnockResult { op, result }).await;
+        });
+    }
+
+    /// Answers a knock, or stays silent.
+    pub(super) fn answer(&self, id: IncomingKnockId, answer: Option<Vec<u8>>) {
+        let Some(knock) = self
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id)
+        else {
+            return;
+        };
+        match answer.and_then(|answer| answer.try_into().ok()) {
+            Some(sealed) => {
+                tokio::spawn(async move {
+                    if let Err(error) = knock.answer(&sealed).await {
+                        tracing::debug!(%error, "a knock was not answered");
+                    }
+                });
+            }
+            None => knock.decline(),
+        }
+    }
+
+    /// Lets a friend in who comes with this key.
+    pub(super) fn expect(
+        &self,
+        token: LinkToken,
+        _tag: [u8; 16],
+        seed: Zeroizing<[u8; 32]>,
+        their_key: [u8; 32],
+        ttl: Duration,
+    ) {
+        let Some(station) = self.current.borrow().clone() else {
+            return;
+        };
+        match station
+            .endpoint
+            .expect_peer(their_key, Identity::from_seed(*seed), ttl)
+        {
+            Ok(guard) => {
+                self.expected.lock().insert(their_key, (token, guard));
+                let expected = self.expected.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(ttl).await;
+                    let mut expected = expected.lock();
+                    if expected
+                        .get(&their_key)
+                        .is_some_and(|(known, _)| *known == token)
+                    {
+                        expected.remove(&their_key);
+                    }
+                });
+            }
+            Err(error) => tracing::debug!(%error, "a friend cannot be expected"),
+        }
+    }
+
+    /// Dials a friend at all of his addresses; the first that works counts.
+    pub(super) fn dial(
+        &self,
+        token: LinkToken,
+        addrs: Vec<SocketAddr>,
+        _tag: [u8; 16],
+        seed: Zeroizing<[u8; 32]>,
+        their_key: [u8; 32],
+    ) {
+        let (shared, station) = (self.shared.clone(), self.current.borrow().clone());
+        tokio::spawn(async move {
+            let connected = match station {
+                Some(station) => first_of(&station.endpoint, addrs, &seed, their_key).await,
+                None => None,
+            };
+            let opened = match connected {
+                Some(connection) => connection
+                    .open_channel()
+                    .await
+                    .ok()
+                    .map(|channel| (connection, channel)),
+                None => None,
+            };
+            match opened {
+                Some((connection, channel)) => shared.links.take(token, connection, channel).await,
+                None => shared.tell(NetInput::DialFailed { token }).await,
+            }
+        });
+    }
+}
+
+/// The connection to sky, once one stands.
+async fn standing(current: &mut watch::Receiver<Option<Station>>) -> Option<SkyClient> {
+    let station = current.wait_for(Option::is_some).await.ok()?;
+    station.as_ref().map(|station| station.sky.clone())
+}
+
+async fn knock_at(sky: &SkyClient, knock: &[u8]) -> KnockResult {
+    let Ok(knock) = Knock::decode(knock) else {
+        return KnockResult::Failed;
+    };
+    match sky.knock(&knock).await {
+        Ok(Knocked::Answered(sealed)) => KnockResult::Answered(sealed),
+        Ok(Knocked::Absent) => KnockResult::Absent,
+        Ok(Knocked::NoAnswer) => KnockResult::NoAnswer,
+        Ok(Knocked::Refused) => KnockResult::Refused,
+        Ok(_) => KnockResult::Failed,
+        Err(error) => {
+            tracing::debug!(%error, "a knock did not go through");
+            KnockResult::Failed
+        }
+    }
+}
+
+async fn first_of(
+    endpoint: &Endpoint,
+    addrs: Vec<SocketAddr>,
+    seed: &[u8; 32],
+    their_key: [u8; 32],
+) -> Option<hermes_link::Connection> {
+    let ours_is_v4 = endpoint.local_addr().map_or(true, |addr| addr.is_ipv4());
+    let mut running = JoinSet::new();
+    for addr in addrs
+        .into_iter()
+        .filter(|addr| addr.is_ipv4() == ours_is_v4)
+    {
+        let (endpoint, identity) = (endpoint.clone(), Identity::from_seed(*seed));
+        running.spawn(async move {
+            endpoint
+                .dial(
+                    addr,
+                    Alpn::Peer,
+                    PeerKey::Exact(their_key),
+                    Some(&identity),
+                    FRIEND_TIMEOUT,
+                )
+                .await
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        match done {
+            Ok(Ok(connection)) => return Some(connection),
+            Ok(Err(error)) => tracing::debug!(%error, "a friend was not reached"),
+            Err(_) => {}
+        }
+    }
+    None
+}
+
+/// Keeps one presence standing.
+struct Task {
+    shared: Arc<Shared>,
+    wishes: watch::Receiver<PresenceWish>,
+    stand: watch::Sender<bool>,
+    current: watch::Sender<Option<Station>>,
+    answers: Arc<Mutex<HashMap<IncomingKnockId, IncomingKnock>>>,
+    next_knock: Arc<AtomicU64>,
+    expected: Arc<Expected>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let Some(endpoint) = bind(&self.shared) else {
+            return;
+        };
+        let acceptor = tokio::spawn(accept(
+            self.shared.clone(),
+            endpoint.clone(),
+            self.expected.clone(),
+        ));
+        let _acceptor = AbortOnDrop(acceptor.abort_handle());
+        let mut pause = PAUSE;
+        loop {
+            let position = self.wishes.borrow().position;
+            let nodes = self
+                .shared
+                .directory
+                .presence_nodes(&position, NODES_TRIED)
+                .await;
+            let mut stood = false;
+            for node in nodes {
+                match self.hold(&endpoint, &node).await {
+                    Ok(()) => {
+                        stood = true;
+                        break;
+                    }
+                    Err(error) => tracing::debug!(%error, "a presence node does not take us"),
+                }
+            }
+            self.shared.directory.doubt();
+            pause = if stood {
+                PAUSE
+            } else {
+                (pause * 2).min(PAUSE_MAX)
+            };
+            let mut news = self.shared.directory.news();
+            let _ = tokio::time::timeout(pause, news.changed()).await;
+        }
+    }
+
+    /// Registers at one node and stays until the connection ends; an error means that it never stood.
+    async fn hold(&mut self, endpoint: &Endpoint, node: &NodeRecord) -> Result<(), SkyError> {
+        let (sky, knocks) =
+            SkyClient::connect_to(endpoint, &self.shared.network, node, None, SKY_TIMEOUT).await?;
+        let lease = self.register(&sky).await?;
+        let candidates = candidates(endpoint, &sky);
+        self.shared.tell(NetInput::Candidates(candidates)).await;
+        self.current.send_replace(Some(Station {
+            endpoint: endpoint.clone(),
+            sky: sky.clone(),
+        }));
+        self.shared.gauges().registered_at = Some(node.node);
+        self.stand.send_replace(true);
+        self.shared
+            .tell(NetInput::Presence(PresenceState::Registered))
+            .await;
+        self.stay(&sky, knocks, lease).await;
+        self.stand.send_replace(false);
+        let was_current = self.current.send_if_modified(|current| {
+            let ours = current
+                .as_ref()
+                .is_some_and(|station| station.sky.node() == sky.node() && station.sky.is_closed());
+            if ours {
+                *current = None;
+            }
+            ours
+        });
+        if was_current {
+            self.shared.gauges().registered_at = None;
+            self.shared
+                .tell(NetInput::Presence(PresenceState::Absent))
+                .await;
+        }
+        Ok(())
+    }
+
+    async fn stay(&mut self, sky: &SkyClient, mut knocks: IncomingKnocks, mut lease: Duration) {
+        loop {
+            tokio::select! {
+                _ = sky.closed() => return,
+                knock = knocks.next() => match knock {
+                    Some(knock) => self.knocked(knock).await,
+                    None => return,
+                },
+                changed = self.wishes.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    match self.register(sky).await {
+                        Ok(granted) => lease = granted,
+                        Err(_) => return sky.close(),
+                    }
+                }
+                () = tokio::time::sleep(lease / 2) => match self.register(sky).await {
+                    Ok(granted) => lease = granted,
+                    Err(error) => {
+                        tracing::debug!(%error, "presence was not renewed");
+                        return sky.close();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn register(&mut self, sky: &SkyClient) -> Result<Duration, SkyError> {
+        let wish = self.wishes.borrow_and_update().clone();
+        let lease = Duration::from_secs(self.shared.network.params().lease_s.into());
+        let presence = OwnerPresence {
+            epoch: wish.epoch,
+            part: wish.part,
+            presence: wish.presence,
+            knock_root: wish.knock_root,
+            key: wish.owner,
+        };
+        sky.register(&presence, wish.refused, lease).await
+    }
+
+    async fn knocked(&self, knock: IncomingKnock) {
+        let id = IncomingKnockId(self.next_knock.fetch_add(1, Ordering::Relaxed));
+        let news = NetInput::IncomingKnock {
+            id,
+            presence: knock.presence,
+            slot: knock.slot.get(),
+            nonce: knock.nonce,
+            sealed: knock.sealed.to_vec(),
+        };
+        {
+            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+            if answers.len() >= ANSWERS_MAX {
+                return; // declined by dropping it
+            }
+            answers.insert(id, knock);
+        }
+        self.shared.tell(news).await;
+    }
+}
+
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// An endpoint at the address that was asked for; at another port if an earlier presence still has that one.
+fn bind(shared: &Shared) -> Option<Endpoint> {
+    let config = |local| EndpointConfig {
+        alpns: vec![Alpn::Peer],
+        ..EndpointConfig::new(local, Profile::Peer)
+    };
+    let bound = Endpoint::bind(config(shared.listen))
+        .or_else(|_| Endpoint::bind(config(SocketAddr::new(shared.listen.ip(), 0))));
+    match bound {
+        Ok(endpoint) => Some(endpoint),
+        Err(error) => {
+            tracing::error!(%error, "no socket for presence");
+            None
+        }
+    }
+}
+
+/// Where friends can dial: our own address towards sky, and the one that sky sees.
+fn candidates(endpoint: &Endpoint, sky: &SkyClient) -> Vec<SocketAddr> {
+    let observed = sky.observed();
+    let mut all = Vec::new();
+    if let Ok(local) = endpoint.local_addr() {
+        let ip = if local.ip().is_unspecified() {
+            source_towards(observed)
+        } else {
+            Some(local.ip())
+        };
+        all.extend(ip.map(|ip| SocketAddr::new(ip, local.port())));
+    }
+    if !all.contains(&observed) {
+        all.push(observed);
+    }
+    all
+}
+
+/// The address that this machine sends from; no packet is sent to find out.
+fn source_towards(peer: SocketAddr) -> Option<std::net::IpAddr> {
+    let any: SocketAddr = if peer.is_ipv4() {
+        ([0, 0, 0, 0], 0).into()
+    } else {
+        ([0u16; 8], 0).into()
+    };
+    let socket = std::net::UdpSocket::bind(any).ok()?;
+    socket.connect(peer).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Lets in those who are expected.
+async fn accept(shared: Arc<Shared>, endpoint: Endpoint, expected: Arc<Expected>) {
+    while let Some(incoming) = endpoint.accept().await {
+        let (shared, expected) = (shared.clone(), expected.clone());
+        tokio::spawn(async move {
+            let Ok(connection) = incoming.accept().await else {
+                return;
+            };
+            let Some(key) = connection.peer_key() else {
+                return;
+            };
+            let found = expected.lock().remove(&key);
+            let Some((token, _guard)) = found else { return };
+            match connection.accept_channel().await {
+                Ok(channel) => shared.links.take(token, connection, channel).await,
+                Err(_) => shared.tell(NetInput::DialFailed { token }).await,
+            }
+        });
+    }
+}

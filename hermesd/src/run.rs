@@ -1,0 +1,299 @@
+//! The life of the daemon: start, serve, end.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use hermes_api::error::{ApiError, ErrorCode};
+use hermes_api::paths::{Paths, Sources};
+use hermes_api::server::{Limits, ListenError, Listener, Options, serve};
+use hermes_api::types::{EventData, ServerShutdown};
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
+
+use crate::args::Run;
+use crate::core::{CoreHandle, INPUTS_MAX, Owner, Phase};
+use crate::daemon::{Daemon, Parts};
+use crate::home::{Home, HomeError};
+use crate::keep::Keep;
+use crate::net::NetHandle;
+use crate::rpc;
+use crate::store::{InstanceLock, LockError};
+
+/// How a run ended that did not end well, with the exit status of sysexits.h.
+#[derive(Debug)]
+pub struct Failure {
+    /// What to tell.
+    pub error: anyhow::Error,
+    /// The exit status.
+    pub status: u8,
+}
+
+const USAGE: u8 = 64;
+const DATA: u8 = 65;
+const UNAVAILABLE: u8 = 69;
+const IO: u8 = 74;
+const PERMISSION: u8 = 77;
+const CONFIG: u8 = 78;
+
+trait Status<T> {
+    fn status(self, status: u8) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> Status<T> for Result<T, E> {
+    fn status(self, status: u8) -> Result<T, Failure> {
+        self.map_err(|error| Failure {
+            error: error.into(),
+            status,
+        })
+    }
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// If it cannot start, or its disk fails.
+pub async fn run(args: Run) -> Result<(), Failure> {
+    let paths = Paths::resolve(&Sources::from_env(args.home.clone(), args.socket.clone()))
+        .status(CONFIG)?;
+    paths.secure_dirs().status(PERMISSION)?;
+    let _lock = lock(&paths)?;
+    let home = Home::take(paths.config_dir(), args.network.as_deref(), &args.sky)
+        .map_err(configuration)?;
+    let passphrase = args
+        .passphrase_file
+        .as_deref()
+        .map(read_passphrase)
+        .transpose()
+        .status(CONFIG)?;
+    let listener = listen(&paths)?;
+
+    let (stop, stopping) = watch::channel(false);
+    let (fatal, failing) = watch::channel(false);
+    let (phase, phases) = watch::channel(Phase::Empty);
+    let (inputs, queue) = mpsc::channel(INPUTS_MAX);
+    let listen_at = args.listen(home.network.is_diverse());
+    let net = NetHandle::start(home.network.clone(), listen_at, &home.sky, inputs.clone());
+    let core = CoreHandle::new(inputs, phases, phase.clone());
+    let owner = Owner::new(
+        queue,
+        tokio::runtime::Handle::current(),
+        phase,
+        net.clone(),
+        fatal,
+    );
+    let owner = std::thread::Builder::new()
+        .name("owner".into())
+        .spawn(move || owner.run())
+        .status(IO)?;
+
+    let keep_at = args
+        .keep_listen
+        .unwrap_or_else(|| SocketAddr::new(listen_at.ip(), 0));
+    let keep = Keep::start(
+        args.keep,
+        paths.data_dir(),
+        keep_at,
+        &home.network,
+        &home.sky,
+    )
+    .context("the keeper does not start")
+    .status(IO)?;
+    let daemon = Daemon::new(Parts {
+        core: core.clone(),
+        net,
+        keep: keep.clone(),
+        warnings: warnings(&home),
+        paths,
+        home,
+        stop,
+        insecure: args.insecure_no_passphrase,
+        passphrase: passphrase.clone(),
+    });
+    daemon.begin(passphrase).await.map_err(store_failure)?;
+
+    let methods = rpc::registry(&daemon).finish().status(IO)?;
+    let served = serve(
+        listener,
+        methods,
+        Options {
+            limits: Limits::default(),
+            ..Options::new(env!("CARGO_PKG_VERSION"))
+        },
+    );
+    announce(&daemon);
+    tokio::spawn(watchdog(core.clone()));
+
+    let ended = wait(stopping, failing).await;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    if ended {
+        farewell(&core).await;
+    }
+    keep.leave().await;
+    served.stop();
+    served.stopped().await;
+    daemon.net().end();
+    core.stop().await;
+    let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    if ended {
+        Ok(())
+    } else {
+        Err(Failure {
+            error: anyhow::anyhow!("the disk failed; see the log above"),
+            status: IO,
+        })
+    }
+}
+
+fn lock(paths: &Paths) -> Result<InstanceLock, Failure> {
+    match InstanceLock::take(
+        &paths.lock_file(),
+        concat!("hermesd ", env!("CARGO_PKG_VERSION")),
+    ) {
+        Ok(lock) => Ok(lock),
+        Err(LockError::Held { holder }) => {
+            let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
+            Err(Failure {
+                error: anyhow::anyhow!("another hermesd runs on this home already{who}"),
+                status: UNAVAILABLE,
+            })
+        }
+        Err(LockError::Io(error)) => {
+            Err(anyhow::Error::new(error).context(paths.lock_file().display().to_string()))
+                .status(IO)
+        }
+    }
+}
+
+fn configuration(error: HomeError) -> Failure {
+    let status = match error {
+        HomeError::Io { .. } => IO,
+        HomeError::Sky { .. } | HomeError::NotSky { .. } | HomeError::UnknownNetwork { .. } => {
+            USAGE
+        }
+        _ => CONFIG,
+    };
+    Failure {
+        error: error.into(),
+        status,
+    }
+}
+
+fn store_failure(error: ApiError) -> Failure {
+    let status = match error.code() {
+        Some(ErrorCode::WrongPassphrase) => PERMISSION,
+        _ => DATA,
+    };
+    Failure {
+        error: error.into(),
+        status,
+    }
+}
+
+fn read_passphrase(path: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text =
+        Zeroizing::new(std::fs::read_to_string(path).with_context(|| path.display().to_string())?);
+    let line = text.lines().next().unwrap_or_default();
+    anyhow::ensure!(
+        !line.is_empty(),
+        "{}: the first line is empty",
+        path.display()
+    );
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// The socket that a service manager passed, or one of our own.
+fn listen(paths: &Paths) -> Result<Listener, Failure> {
+    let passed = listenfd::ListenFd::from_env()
+        .take_unix_listener(0)
+        .context("the passed socket cannot be used")
+        .status(IO)?;
+    match passed {
+        Some(listener) => Listener::from_std(listener).status(IO),
+        None => Listener::bind(paths).map_err(|error| {
+            let status = match &error {
+                ListenError::Io { .. } => IO,
+                _ => UNAVAILABLE,
+            };
+            Failure {
+                error: error.into(),
+                status,
+            }
+        }),
+    }
+}
+
+fn warnings(home: &Home) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if home.sky.is_empty() {
+        warnings.push(
+            "no sky node is known: give one with --sky, or accept a friend's invite".to_owned(),
+        );
+    }
+    warnings
+}
+
+fn announce(daemon: &Daemon) {
+    let locked = matches!(daemon.core().phase(), Phase::Locked);
+    let status = if locked {
+        "locked, waiting for the passphrase"
+    } else {
+        "serving"
+    };
+    let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+    println!("ready {}", daemon.paths().socket().display());
+    let _ = std::io::stdout().flush();
+}
+
+/// Tells the service manager that we live, as long as the owner answers.
+async fn watchdog(core: CoreHandle) {
+    let Some(patience) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(patience / 3);
+    loop {
+        ticks.tick().await;
+        if core.answers(patience / 3).await {
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+        }
+    }
+}
+
+/// True when somebody asked to stop, false when the disk failed.
+async fn wait(mut stopping: watch::Receiver<bool>, mut failing: watch::Receiver<bool>) -> bool {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        return stopping.wait_for(|stop| *stop).await.is_ok();
+    };
+    tokio::select! {
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => {
+            // A second one ends at once.
+            tokio::spawn(async move {
+                interrupt.recv().await;
+                std::process::exit(130);
+            });
+            true
+        }
+        _ = stopping.wait_for(|stop| *stop) => {
+            // The answer to whoever asked goes out first.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            true
+        }
+        _ = failing.wait_for(|failed| *failed) => false,
+    }
+}
+
+async fn farewell(core: &CoreHandle) {
+    let told = core.call(|open, now| {
+        open.log(EventData::ServerShutdown(ServerShutdown {}), now);
+        Ok(())
+    });
+    let _ = tokio::time::timeout(Duration::from_secs(2), told).await;
+}
