@@ -17,10 +17,10 @@ use hermes_link::{
 };
 use hermes_wire::{
     Network, Wire as _,
-    channel::{ANSWER, ERROR, ErrorAnswer},
+    channel::{ANSWER, ERROR, ErrorAnswer, ErrorCode},
     ids::{Binding, NodeKey},
     node::{Addr, NodeRecord},
-    sky::{OBSERVED, Request},
+    sky::{OBSERVED, Request, SPREAD},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -45,6 +45,9 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Requests of ours are given up at the latest after this. The machine does so earlier; this only clears away the task.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The longest request that is not SPREAD; the longest of them, ANNOUNCE, has about 1 100 bytes.
+const REQUEST_LEN_MAX: usize = 2_048;
 
 /// Inputs that are handled before outputs and timers are looked at again.
 const BUDGET: usize = 64;
@@ -428,6 +431,7 @@ async fn dial(
 
 /// Reads from a connection until it ends.
 async fn read(conn: ConnId, connection: Connection, channel: Channel, inputs: mpsc::Sender<Input>) {
+    let is_node = connection.peer_key().is_some();
     while let Some(inbound) = channel.next().await {
         let Inbound::Request {
             kind,
@@ -437,6 +441,14 @@ async fn read(conn: ConnId, connection: Connection, channel: Channel, inputs: mp
         else {
             continue;
         };
+        // Long requests are between nodes only; those of others do not get to the machine.
+        if body.len() > REQUEST_LEN_MAX && !(is_node && kind == SPREAD) {
+            let error = ErrorAnswer::new(ErrorCode::MALFORMED).to_bytes();
+            if responder.answer(ERROR, error).await.is_err() {
+                break;
+            }
+            continue;
+        }
         if inputs
             .send(Input::Asked {
                 conn,

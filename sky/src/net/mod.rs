@@ -1,6 +1,6 @@
 //! A sky node on real connections.
 //!
-//! [`Node::start`] locks the folder, reads or makes the key, binds the socket and starts one task, the [driver], which owns the
+//! [`Node::start`] locks the folder, reads or makes the key, binds the socket and starts one task, the driver, which owns the
 //! [machine](crate::proto::Sky) and does as it says. Around it stand small tasks that only carry: one accepts connections, one per
 //! connection reads, one per request of ours waits for the answer, one writes the list of nodes to the disk.
 
@@ -50,8 +50,8 @@ pub mod close {
     pub const LEAVING: u32 = 20;
 }
 
-/// Inputs that wait for the machine. When it is full the connections wait.
-const INPUTS_MAX: usize = 1_024;
+/// Inputs that wait for the machine. When it is full the connections wait. Each holds a frame at most, 256 KiB in the worst case.
+const INPUTS_MAX: usize = 256;
 
 /// Handshakes under way at once.
 const HANDSHAKES_MAX: usize = 512;

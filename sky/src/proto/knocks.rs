@@ -238,23 +238,27 @@ impl Sky {
             return done(&Knocked::Refused);
         }
         let (conn, waiting) = (lease.conn, lease.waiting);
+        // First what may be tried again with the same knock, then what uses it up.
+        if !knock.probe {
+            if waiting >= self.limits.knocks_per_owner {
+                let wait = u32::try_from(ANSWER_S).unwrap_or(u32::MAX);
+                return Err(refusal(ErrorCode::RATE, "others are knocking").retry_after(wait));
+            }
+            self.check_room_for_knock()?;
+        }
         let share = self.limits.knocks_per_slot;
-        self.presence
-            .note_nonce(knock.presence, knock.slot, knock.nonce, share, now)
-            .map_err(|repeated| match repeated {
-                Repeated::Nonce => refusal(ErrorCode::REFUSED, "a replay"),
-                Repeated::Share(wait) => {
-                    refusal(ErrorCode::RATE, "too many knocks").retry_after(wait_s(wait))
-                }
-            })?;
+        let noted = self
+            .presence
+            .note_nonce(knock.presence, knock.slot, knock.nonce, share, now);
+        noted.map_err(|repeated| match repeated {
+            Repeated::Nonce => refusal(ErrorCode::REFUSED, "a replay"),
+            Repeated::Share(wait) => {
+                refusal(ErrorCode::RATE, "too many knocks").retry_after(wait_s(wait))
+            }
+        })?;
         if knock.probe {
             return done(&Knocked::Online);
         }
-        if waiting >= self.limits.knocks_per_owner {
-            let wait = u32::try_from(ANSWER_S).unwrap_or(u32::MAX);
-            return Err(refusal(ErrorCode::RATE, "others are knocking").retry_after(wait));
-        }
-        self.check_room_for_knock()?;
         if let Some(lease) = self.presence.get_mut(&knock.presence) {
             lease.waiting = lease.waiting.saturating_add(1);
         }

@@ -277,6 +277,10 @@ impl Handshakes {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a virtual clock starts somewhere"
+)]
 mod tests {
     use super::*;
 

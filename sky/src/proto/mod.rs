@@ -2,12 +2,12 @@
 //!
 //! A sky node does four things, each in a file of its own:
 //!
-//! - it knows **all sky nodes** by their signed records: [`peers`] (who answers, who is gone), [`spread`] (news over the ring's
-//!   links), [`sync`] (exchange of lists when digests differ), [`join`], [`own`] (its own record and place), over one [`catalog`] per role;
-//! - it keeps the **directory of keepers**, for whose being there their home sky node vouches: [`homes`];
-//! - it holds the **presence** of owners by blinded keys, and carries **knocks** to them, over one other node at most: [`presence`],
-//!   [`knocks`], [`replay`];
-//! - it **answers anybody** who asks for sky nodes, keepers or its own view of their address, within [`limits`].
+//! - it knows **all sky nodes** by their signed records: `peers` (who answers, who is gone), `spread` (news over the ring's
+//!   links), `sync` (exchange of lists when digests differ), `join`, `own` (its own record and place), over one `catalog` per role;
+//! - it keeps the **directory of keepers**, for whose being there their home sky node vouches: `homes`;
+//! - it holds the **presence** of owners by blinded keys, and carries **knocks** to them, over one other node at most: `presence`,
+//!   `knocks`, `replay`;
+//! - it **answers anybody** who asks for sky nodes, keepers or its own view of their address, within `limits`.
 //!
 //! The flow of a knock, with the presence key P' registered at node B:
 //!
@@ -35,6 +35,10 @@ mod requests;
 mod spread;
 mod sync;
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a virtual clock starts somewhere"
+)]
 mod tests;
 mod upkeep;
 

@@ -390,6 +390,7 @@ impl Sky {
         let Some(record) = self.catalog_mut(departure.role).depart(departure.clone()) else {
             return;
         };
+        tracing::debug!(role = ?record.body.role, by_itself, "a node is gone");
         self.spread.put(SpreadItem::Departure(departure), from, now);
         if record.body.role != Role::Sky {
             return;

@@ -57,6 +57,10 @@ impl Nonces {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a virtual clock starts somewhere"
+)]
 mod tests {
     use super::*;
 

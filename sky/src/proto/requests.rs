@@ -155,34 +155,42 @@ impl Sky {
         )?;
         let source = Source {
             node,
-            conn: facts.conn,
             is_spread: true,
         };
         let (introduction, news): (Vec<_>, Vec<_>) = items
             .into_iter()
             .partition(|item| is_record_of(item, facts));
-        for item in introduction {
-            self.learn_item(item, source, now);
-        }
+        let mut gone = self.learn_items(introduction, source, now);
         // Whoever is not on the list by now has no place on the ring, or no acceptable record.
-        if !self.sky.contains(&node) {
-            return if news.is_empty() {
-                Ok(Served::Done)
-            } else {
-                Err(refusal(ErrorCode::REFUSED, "introduce yourself first"))
-            };
+        let is_member = self.sky.contains(&node);
+        let is_refused = !is_member && !news.is_empty();
+        if is_member {
+            gone.extend(self.learn_items(news, source, now));
         }
-        for item in news {
-            self.learn_item(item, source, now);
+        self.send_news(facts.conn, gone, now);
+        if is_refused {
+            return Err(refusal(ErrorCode::REFUSED, "introduce yourself first"));
         }
         Ok(Served::Done)
     }
 
-    fn learn_item(&mut self, item: SpreadItem, source: Source, now: Instant) {
-        match item {
-            SpreadItem::Record(record) => self.learn(*record, source, now),
-            SpreadItem::Departure(departure) => self.learn_departure(departure, source, now),
+    /// Takes news in. What comes back is what the other side should know.
+    fn learn_items(
+        &mut self,
+        items: Vec<SpreadItem>,
+        source: Source,
+        now: Instant,
+    ) -> Vec<SpreadItem> {
+        let mut gone = Vec::new();
+        for item in items {
+            match item {
+                SpreadItem::Record(record) => {
+                    gone.extend(self.learn(*record, source, now).map(SpreadItem::Departure))
+                }
+                SpreadItem::Departure(departure) => self.learn_departure(departure, source, now),
+            }
         }
+        gone
     }
 }
 

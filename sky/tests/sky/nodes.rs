@@ -191,7 +191,10 @@ async fn a_keeper_is_found_at_any_node_while_it_is_connected() {
     let (home, _knocks) = home.unwrap();
     home.announce(&key, record.clone()).await.unwrap();
     let (user, _) = connect(&users, &lab.nodes[1].uri()).await;
-    assert_eq!(list_of(&user, Role::Earth, 1).await, [record.clone()]);
+    assert_eq!(
+        list_of(&user, Role::Earth, 1).await,
+        std::slice::from_ref(&record)
+    );
     assert_eq!(user.keepers(Position([3; 32]), 10).await.unwrap(), [record]);
     drop(home);
     list_of(&user, Role::Earth, 0).await;

@@ -82,6 +82,24 @@ fn a_node_whose_seed_is_down_tells_so_and_joins_later() {
 }
 
 #[test]
+fn a_node_of_another_network_is_nobody() {
+    let mut world = World::lab();
+    let first = world.start_node(Vec::new());
+    let seed = world.uri(first);
+    let params = hermes_wire::network::Params {
+        name: "elsewhere".to_owned(),
+        ..Network::lab().params().clone()
+    };
+    world.network = Network::new(params).unwrap();
+    let other = world.start_node(vec![seed]);
+    world.run_until("it tells", |world| {
+        world.nodes[other.0].events == [Event::NobodyAnswers]
+    });
+    world.run_for(60 * SECOND);
+    assert_eq!([first, other].map(|id| world.node(id).sky_count()), [1, 1]);
+}
+
+#[test]
 fn a_dead_node_is_noticed_and_forgotten_by_all() {
     let mut world = World::lab_of(8);
     world.kill(NodeId(3));
