@@ -1,5 +1,7 @@
 //! Calls under way: side by side, abandoned, and when the daemon ends.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::support::{Daemon, kind, request};
@@ -45,8 +47,8 @@ async fn a_client_that_ends_its_side_still_gets_its_answers() {
 }
 
 #[tokio::test]
-async fn a_batch_goes_on_when_its_client_has_left() {
-    let daemon = Daemon::start();
+async fn a_batch_goes_on_when_its_connection_is_gone() {
+    let daemon = Daemon::start_with(|options| options.limits.drain_wait = Duration::ZERO);
     let mut client = daemon.connect().await;
     let ping = request(1, "net.ping", json!({ "contact": "bob" }));
     let send = request(
@@ -56,9 +58,9 @@ async fn a_batch_goes_on_when_its_client_has_left() {
     );
     client.line(&format!("[{ping},{send}]")).await;
     daemon.state.pings_begun(1).await;
-    drop(client);
-    daemon.state.gate.add_permits(1);
     daemon.stop().await;
+    assert_eq!(client.read().await, None);
+    daemon.state.gate.add_permits(1);
     let mut next = Daemon::start_again(&daemon).connect().await;
     // The abandoned batch runs beside us; its end is all that is waited for.
     while daemon.state.sent.lock().expect("lock").is_empty() {
@@ -85,8 +87,7 @@ async fn stopping_finishes_what_was_begun_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_does_not_hold_up_the_end() {
-    let daemon =
-        Daemon::start_with(|options| options.limits.drain_wait = std::time::Duration::ZERO);
+    let daemon = Daemon::start_with(|options| options.limits.drain_wait = Duration::ZERO);
     let mut client = daemon.connect().await;
     for id in 0..40 {
         client

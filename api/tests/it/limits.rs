@@ -119,7 +119,8 @@ async fn another_user_is_turned_away_before_anything_is_read() {
         options.may_connect = Arc::new(move |peer: &Peer| peer.pid != i32::try_from(us).ok());
     });
     let mut client = daemon.connect().await;
-    let _ = client.try_write(b"{\"jsonrpc\":\"2.0\",\"method\":\"message.send\",\"params\":{\"to\":\"b\",\"body\":\"x\"}}\n");
+    let send = request(1, "message.send", json!({ "to": "bob", "body": "x" })) + "\n";
+    let _ = client.try_write(send.as_bytes());
     assert_eq!(kind(&client.json().await), "permission");
     drop(client);
     daemon.stop().await;

@@ -128,7 +128,9 @@ impl Owner {
             || Instant::now() + IDLE,
             |(at, _)| at.min(Instant::now() + IDLE),
         );
-        let receive = tokio::time::timeout_at(until.into(), self.inputs.recv());
+        let inputs = &mut self.inputs;
+        // The timer has to be made within the runtime.
+        let receive = async { tokio::time::timeout_at(until.into(), inputs.recv()).await };
         match self.runtime.block_on(receive) {
             Ok(Some(input)) => Some(Some(input)),
             Ok(None) => None,

@@ -1,6 +1,6 @@
 //! What a store stands on: two small files, a database and a lock.
 //!
-//! [`Disk`] is the seam at which tests put a disk that crashes ([`super::MemoryDisk`]); [`DirDisk`] is a real folder.
+//! [`Disk`] is the seam at which tests put a disk that crashes (`MemoryDisk`); [`DirDisk`] is a real folder.
 //! Both promise the same: when `replace` or a backend's `write` has returned `Ok`, a crash does not undo it, and a crash
 //! before leaves the old state or the new one, never a mixture.
 

@@ -21,9 +21,6 @@ use super::{
 /// Bytes of a wrapped key: the key and the tag.
 const BOX_BYTES: usize = 48;
 
-/// Service name of the entries in the system's keyring.
-pub(crate) const KEYRING_SERVICE: &str = "hermes";
-
 /// A way to unlock a store. Has no `Debug`, since it may hold a passphrase.
 pub enum Unlock {
     /// With a passphrase of 1 to 1 024 bytes.

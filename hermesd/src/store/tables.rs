@@ -60,9 +60,9 @@ pub enum Table {
     Invites = 0x08,
     /// What has been received before.
     Seen = 0x09,
-    /// Named readers of the event log; written through [`super::Batch::consumer`].
+    /// Named readers of the event log; written through [`super::Reader::put_consumer`].
     Consumers = 0x0a,
-    /// Answers to calls with an idempotency key; written through [`super::Batch::remember`].
+    /// Answers to calls with an idempotency key; written through [`super::Reader::remember`].
     Idempotency = 0x0b,
     /// The same by time of expiry.
     IdempotencyExpiry = 0x0c,

@@ -62,7 +62,7 @@ impl Vault for NoVault {
 }
 
 /// Any store of `keyring-core`, connected at the first call.
-#[cfg(feature = "keyring")]
+#[cfg(all(feature = "keyring", any(target_os = "linux", test)))]
 pub(crate) mod keyring {
     use std::sync::{Arc, OnceLock};
 
@@ -70,7 +70,9 @@ pub(crate) mod keyring {
     use zeroize::Zeroizing;
 
     use super::{Vault, VaultError};
-    use crate::store::keys::KEYRING_SERVICE;
+
+    /// Service name of the entries.
+    const KEYRING_SERVICE: &str = "hermes";
 
     type Connect = fn() -> Result<Arc<CredentialStore>, Error>;
 

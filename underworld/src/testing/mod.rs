@@ -25,7 +25,7 @@ use hermes_wire::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
-pub use node::{CrashPoint, Node, NodeId};
+pub use node::{CrashPoint, Node, NodeId, Rows};
 
 use self::{keepers::Keeper, net::Registration, schedule::Schedule};
 use crate::proto::Now;

@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// The rows of a store.
+pub type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
+
 /// One of the world's nodes.
 pub type NodeId = usize;
 
@@ -32,7 +35,7 @@ pub enum CrashPoint {
 /// One person's program.
 pub struct Node {
     core: Option<Underworld>,
-    rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    rows: Rows,
     /// What was told, in committed cycles only.
     pub events: Vec<Event>,
     /// Cycles that were drained, in all lives.
@@ -58,7 +61,7 @@ impl Node {
 
     /// The committed rows.
     #[must_use]
-    pub const fn rows(&self) -> &BTreeMap<(Table, Vec<u8>), Vec<u8>> {
+    pub const fn rows(&self) -> &Rows {
         &self.rows
     }
 
@@ -128,9 +131,17 @@ impl World {
         let seed = self.new_seed();
         let core = Underworld::create(self.network.clone(), name, seed, self.now())
             .expect("a possible name");
+        let node = self.add_stopped(Rows::new());
+        self.node_mut(node).core = Some(core);
+        self.wake(node);
+        node
+    }
+
+    /// Adds a node that does not run, with what it has stored.
+    pub fn add_stopped(&mut self, rows: Rows) -> NodeId {
         self.nodes.push(Node {
-            core: Some(core),
-            rows: BTreeMap::new(),
+            core: None,
+            rows,
             events: Vec::new(),
             cycles: 0,
             life: 1,
@@ -143,9 +154,7 @@ impl World {
             restart: false,
             open_cycle: false,
         });
-        let node = self.nodes.len() - 1;
-        self.wake(node);
-        node
+        self.nodes.len() - 1
     }
 
     /// A node.
@@ -351,7 +360,7 @@ impl World {
     /// # Panics
     ///
     /// If they do not load.
-    pub fn start_from(&mut self, node: NodeId, rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>) {
+    pub fn start_from(&mut self, node: NodeId, rows: Rows) {
         let seed = self.new_seed();
         let listed = rows
             .iter()

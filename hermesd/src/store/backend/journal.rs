@@ -1,4 +1,4 @@
-//! Looks over the journal before fjall does (`docs/storage.md`, *Journal*).
+//! Looks over the journal before fjall does (`docs/storage.md`, *The database*).
 //!
 //! A crash can leave the last batch of a journal unfinished, or with holes: pages reach the disk in any order before
 //! `fdatasync` returns. fjall cuts off one that lacks its end, takes one whose end is there for damage and would then

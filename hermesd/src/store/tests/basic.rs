@@ -189,6 +189,19 @@ fn too_long_keys_and_values_are_refused_and_harm_nothing() {
 }
 
 #[test]
+fn handles_move_between_threads() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync + Clone>() {}
+    moves::<Store>();
+    moves::<LockedStore>();
+    moves::<Refused>();
+    moves::<Rewrap>();
+    moves::<Rewrapped>();
+    moves::<Batch>();
+    is_shared::<Reader>();
+}
+
+#[test]
 fn readers_live_elsewhere_and_end_with_the_store() {
     on_both_disks(|disk| {
         let mut store = create(&disk);
