@@ -109,7 +109,7 @@ async fn print<A: Api>(
             Some(Feed::Event(event)) => {
                 print_event(&event, out)?;
                 notes.printed(&event);
-                let is_end = follow && matches!(event.data, EventData::CaughtUp(_));
+                let is_end = !follow && matches!(event.data, EventData::CaughtUp(_));
                 if is_end || notes.count >= UNCOMMITTED_MAX {
                     notes.commit(out).await?;
                 }

@@ -1,9 +1,12 @@
 //! Tests of `recv` with a daemon in memory.
 
+use std::time::Duration;
+
 use hermes_api::client::Double;
 use hermes_api::error::Exit;
 use hermes_api::types::{CaughtUp, EventsCommitResponse, ServerShutdown, StoreLockChanged, Time};
 use hermes_api::{ApiError, ErrorCode};
+use tokio::time::timeout;
 
 use super::*;
 use crate::cmds::testing::{self, MARCH, block_on, context};
@@ -47,6 +50,10 @@ fn daemon() -> Double {
     double
 }
 
+/// The clock stands still while anything can happen, so this is over only when the command has
+/// nothing left to do but to wait.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Runs the command against a daemon that tells this once somebody listens.
 fn run(recv: Recv, double: Double, feeds: Vec<fn() -> Feed>, format: Format) -> Ran {
     let (mut context, shown) = context(double.clone(), format);
@@ -59,9 +66,12 @@ fn run(recv: Recv, double: Double, feeds: Vec<fn() -> Feed>, format: Format) -> 
                 double.tell(feed);
             }
         };
-        tokio::join!(recv.run(&mut context), tell).0
+        tokio::join!(timeout(FOREVER, recv.run(&mut context)), tell).0
     });
-    Ran { outcome, shown }
+    Ran {
+        outcome: outcome.expect("it waits for more"),
+        shown,
+    }
 }
 
 struct Ran {
