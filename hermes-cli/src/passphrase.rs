@@ -17,7 +17,7 @@ const PASSPHRASE_BYTES_MAX: usize = 1024;
 /// Ways to give a passphrase without a prompt.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct PassphraseSource {
-    /// Read the passphrase from this file, without the line break at its end; `-` for stdin
+    /// Read the passphrase from the first line of this file; `-` for stdin
     #[arg(long, value_name = "FILE", group = "given_passphrase")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Read the passphrase from this open file descriptor
@@ -110,15 +110,16 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn from_bytes(bytes: Vec<u8>, what: &str) -> Result<Passphrase, Fault> {
-    let mut text =
-        String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
-    if text.ends_with('\n') {
-        text.pop();
-        if text.ends_with('\r') {
-            text.pop();
+/// Takes the first line, as hermesd does with such files.
+fn from_bytes(mut bytes: Vec<u8>, what: &str) -> Result<Passphrase, Fault> {
+    if let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        bytes.truncate(end);
+        if bytes.ends_with(b"\r") {
+            bytes.pop();
         }
     }
+    let text =
+        String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
     check(Passphrase::new(text), what)
 }
 
@@ -158,13 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn one_line_break_at_the_end_does_not_count() {
+    fn the_first_line_counts() {
         assert_eq!(of_file(b"correct horse\n").expect("fine"), "correct horse");
         assert_eq!(
             of_file(b"correct horse\r\n").expect("fine"),
             "correct horse"
         );
-        assert_eq!(of_file(b" a \n\n").expect("fine"), " a \n");
+        assert_eq!(of_file(b" a \nb\n").expect("fine"), " a ");
+        let cut = [b"a\n".to_vec(), "ü".repeat(2_000).into_bytes()].concat();
+        assert_eq!(of_file(&cut).expect("fine"), "a");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Args;
+use hermes_api::ErrorCode;
 use hermes_api::client::Api;
 use hermes_api::table::{IdentityInit, Status};
 use hermes_api::types::{Identity, IdentityInitParams, NoParams, Passphrase, Protection};
-use hermes_api::{ApiError, ErrorCode};
 
 use super::{Context, id};
 use crate::door::Door;
@@ -96,13 +96,13 @@ async fn make<D: Door>(
         Ok(identity) => return Ok(identity),
         Err(error) => Fault::from(error),
     };
-    if !unprotected || !fault.is(ErrorCode::Unsupported) {
+    if !unprotected || !fault.is(ErrorCode::InvalidParams) {
         return Err(fault);
     }
     if !context.input.is_interactive() {
-        let error = ApiError::new(ErrorCode::Unsupported, fault.brief())
-            .hint("choose one of --passphrase-file FILE, --keyring and --insecure-no-passphrase");
-        return Err(error.into());
+        return Err(fault.hint(
+            "a store is protected by --passphrase-file FILE, --keyring or --insecure-no-passphrase",
+        ));
     }
     context.out.remark(
         "Choose a passphrase. It protects your messages on this disk; nobody can reset it.",

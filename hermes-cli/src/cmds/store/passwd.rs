@@ -19,7 +19,7 @@ use crate::passphrase::{self, PassphraseSource, ask, ask_new};
 /// --passphrase-file and --passphrase-fd give the new passphrase.
 #[derive(Args, Debug)]
 pub(crate) struct Passwd {
-    /// Read the present passphrase from this file; `-` for stdin
+    /// Read the present passphrase from the first line of this file; `-` for stdin
     #[arg(long, value_name = "FILE", group = "given_old")]
     old_passphrase_file: Option<PathBuf>,
     /// Read the present passphrase from this open file descriptor

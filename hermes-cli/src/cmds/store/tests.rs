@@ -31,7 +31,7 @@ fn fresh(default: Option<Protection>) -> Double {
     double.on::<IdentityInit>(move |params| match params.protection.or(default) {
         Some(protection) => Ok(identity(protection)),
         None => Err(ApiError::new(
-            ErrorCode::Unsupported,
+            ErrorCode::InvalidParams,
             "nothing protects the store",
         )),
     });
@@ -135,7 +135,7 @@ fn init_asks_for_a_passphrase_if_nothing_else_protects_the_store() {
 #[test]
 fn init_without_protection_and_without_a_terminal_says_how_to_choose() {
     let ran = run(&["init", "--name", "alice"], fresh(None), vec![]);
-    assert_eq!(ran.exit, Exit::Refused);
+    assert_eq!(ran.exit, Exit::Usage);
     assert!(ran.fault.contains("protects"), "{}", ran.fault);
 }
 
