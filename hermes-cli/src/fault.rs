@@ -201,7 +201,7 @@ impl Failure {
                 .collect();
             said.push_str(&format!("  did you mean: {}\n", names.join(", ")));
         }
-        if let Some(ms) = self.retry_after_ms {
+        if let Some(ms) = self.retry_after_ms.filter(|ms| *ms > 0) {
             let seconds = ms.div_ceil(1000);
             said.push_str(&format!("  the next try can be made in {seconds} s\n"));
         }
