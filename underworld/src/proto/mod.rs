@@ -43,7 +43,7 @@ pub use ids::{ContactId, DepositOp, IncomingKnockId, InviteId, KnockOp, LinkId, 
 pub use inbox::{HELD_BYTES_MAX, HELD_FRAMES_MAX, SEEN_MAX};
 pub use inputs::PresenceState;
 pub use invites::{
-    AcceptError, ApproveError, CreateInviteError, INVITES_MAX, InviteOptions, RevokeInviteError,
+    AcceptError, ApproveError, CreateInviteError, INVITES_KEPT_MAX, INVITES_MAX, InviteOptions, RevokeInviteError,
 };
 pub use load::LoadError;
 pub use now::Now;

@@ -34,6 +34,15 @@ const STARTS_PER_DAY: usize = 3;
 
 const DAY_S: u64 = 86_400;
 
+/// A packet of a replaced session that comes over a link this long after the new session was heard was made later.
+const LATER_ON_LINK_S: u64 = 60;
+
+/// The same for one that comes through keepers and knows that the session was replaced.
+const LATER_BY_KEEPERS_S: u64 = 600;
+
+/// The same for one whose frames were written then, by a clock that may differ from ours.
+const LATER_BY_HIS_CLOCK_S: u64 = 3_600;
+
 /// How far the numbering jumps; more frames than anybody sends between two states that could be confused.
 const JUMP: u64 = 1 << 20;
 
@@ -55,6 +64,10 @@ pub(crate) struct Answered {
     pub(crate) counter: u64,
     /// The session that the answer replaced.
     pub(crate) replaced: u16,
+    /// The number of the frame that said in that session that it is replaced.
+    pub(crate) notice_seq: u64,
+    /// When the new session was first heard, in Unix seconds; 0 for not yet.
+    pub(crate) heard_s: u64,
     pub(crate) content: Zeroizing<Vec<u8>>,
 }
 
@@ -177,7 +190,7 @@ fn answer(contact: &mut Contact, content: &[u8], core: &mut Core) -> Option<()> 
     } = made.request;
 
     let replaced = contact.sessions.current();
-    announce(contact, counter, core);
+    let notice_seq = announce(contact, counter, core).unwrap_or(u64::MAX);
     contact
         .sessions
         .add(made.generation, session, true, core.now.unix_s());
@@ -200,6 +213,8 @@ fn answer(contact: &mut Contact, content: &[u8], core: &mut Core) -> Option<()> 
     recovery.answered = Some(Answered {
         counter,
         replaced,
+        notice_seq,
+        heard_s: 0,
         content,
     });
     delivery::remove_deposits(
@@ -232,12 +247,12 @@ fn first_message(
     })
 }
 
-/// Says in the old session, to whoever has it, that there is a recovery.
-fn announce(contact: &mut Contact, counter: u64, core: &mut Core) {
+/// Says in the old session, to whoever has it, that there is a recovery; gives the number of the frame.
+fn announce(contact: &mut Contact, counter: u64, core: &mut Core) -> Option<u64> {
     let body = Body::Recovered { counter }.to_bytes();
-    if let Some(seq) = delivery::accept_core(contact, FrameKind::Recovered, body, core) {
-        delivery::deposit_notice(contact, seq, core);
-    }
+    let seq = delivery::accept_core(contact, FrameKind::Recovered, body, core)?;
+    delivery::deposit_notice(contact, seq, core);
+    Some(seq)
 }
 
 /// Takes the answer to our start.
@@ -286,7 +301,7 @@ pub(crate) fn take_answer(contact: &mut Contact, content: &[u8], core: &mut Core
     // The other side has to hear us in the new session.
     contact.flow.owes_ack = true;
     contact.reach.ack_due = true;
-    read_packet(contact, &plain, Via::Keepers, core);
+    read_packet(contact, generation, &plain, Via::Keepers, core);
 }
 
 /// What both sides take from a recovery.
@@ -329,14 +344,35 @@ fn go_over(contact: &mut Contact, new: Renewed, core: &mut Core) {
     });
 }
 
-/// A message of a session was read. In the new session it shows that our answer arrived; in the one that was replaced,
-/// with news of what we said since, that the friend never lost it.
-pub(crate) fn heard(contact: &mut Contact, generation: u16, core: &mut Core) {
-    let Some(answered) = &contact.card.recovery.answered else {
+/// A packet of a session was read. One in the new session shows that our answer arrived. One in the replaced session that
+/// must have been made later shows that the friend never lost it: then it was not he who started the recovery.
+pub(crate) fn heard(contact: &mut Contact, generation: u16, packet: &Packet, via: Via, core: &mut Core) {
+    let Some(answered) = &mut contact.card.recovery.answered else {
         return;
     };
+    let now_s = core.now.unix_s();
     if generation > answered.replaced {
-        delivery::remove_deposits(contact.id, |p| p == Purpose::Recovery2, core);
+        if answered.heard_s == 0 {
+            answered.heard_s = now_s.max(1);
+            contact.changed.card = true;
+            delivery::remove_deposits(contact.id, |p| p == Purpose::Recovery2, core);
+        }
+        return;
+    }
+    let age_s = now_s.saturating_sub(answered.heard_s);
+    let written_ms = packet.frames.iter().map(|frame| frame.sent_at).max();
+    let later = match via {
+        Via::Link => age_s > LATER_ON_LINK_S,
+        Via::Keepers => {
+            let knows = age_s > LATER_BY_KEEPERS_S && packet.acks.contains(answered.notice_seq);
+            let since = answered.heard_s.saturating_add(LATER_BY_HIS_CLOCK_S);
+            knows || written_ms > Some(since.saturating_mul(1_000))
+        }
+    };
+    if answered.heard_s > 0 && later {
+        contact.card.recovery.answered = None;
+        contact.changed.card = true;
+        core.out.event(Event::Alarm(Alarm::RecoveryWhileAlive { contact: contact.id }));
     }
 }
 

@@ -76,6 +76,8 @@ pub(super) fn put_recovery(out: &mut Vec<u8>, recovery: &Recovery) {
     put_option(out, recovery.answered.as_ref(), |out, answered| {
         out.put_u64(answered.counter);
         out.put_u16(answered.replaced);
+        out.put_u64(answered.notice_seq);
+        out.put_u64(answered.heard_s);
         put_var32(out, &answered.content);
     });
     let starts = recovery.starts_s.iter().take(STARTS_MAX);
@@ -95,6 +97,8 @@ pub(super) fn read_recovery(r: &mut Reader<'_>) -> Result<Recovery, RecordError>
             Ok(RecoveryAnswered {
                 counter: r.u64()?,
                 replaced: r.u16()?,
+                notice_seq: r.u64()?,
+                heard_s: r.u64()?,
                 content: Zeroizing::new(read_var32(r, "answer")?.to_vec()),
             })
         })?,

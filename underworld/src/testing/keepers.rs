@@ -90,14 +90,16 @@ impl World {
             .sum()
     }
 
-    /// All byte strings of 32 bytes that keepers and sky decoded as somebody's name: owners, mailboxes, presence keys.
+    /// All byte strings by which keepers and sky knew somebody since this was asked last: owners, mailboxes, write keys,
+    /// presence keys, knock keys and roots.
+    pub fn take_names_seen(&mut self) -> BTreeSet<[u8; 32]> {
+        std::mem::take(&mut self.names)
+    }
+
+    /// How many mailboxes a node wants to be read.
     #[must_use]
-    pub fn names_seen(&self) -> BTreeSet<[u8; 32]> {
-        let boxes = self.keepers.iter().flat_map(|keeper| keeper.boxes.keys());
-        boxes
-            .map(|mailbox| mailbox.0)
-            .chain(self.sky.keys().map(|key| key.0))
-            .collect()
+    pub fn wished_mailboxes(&self, node: NodeId) -> usize {
+        self.node(node).mailboxes.len()
     }
 
     /// The keepers of a position, nearest first.
@@ -164,6 +166,7 @@ impl World {
             net.expiry_is_acceptable(deposit.expiry, now.unix_s()),
             "expiry (seed {seed})"
         );
+        self.names.extend([deposit.mailbox.0, deposit.descriptor.owner.0, deposit.descriptor.root]);
         let place = keeper.boxes.entry(deposit.mailbox).or_default();
         if place.revoked.contains(&deposit.leaf) {
             return self.later(Happening::Refused(from, life, op, at));
@@ -260,6 +263,7 @@ impl World {
     /// Watches and fetches a mailbox at its keepers of both positions.
     fn fetch(&mut self, node: NodeId, wish: &MailboxWish) {
         let (life, mailbox) = (self.node(node).life, wish.mailbox);
+        self.names.extend([mailbox.0, wish.descriptor.owner.0]);
         let params = self.network.params();
         let (copies, acks) = (usize::from(params.copies), usize::from(params.acks));
         let mut of: BTreeSet<usize> = BTreeSet::new();

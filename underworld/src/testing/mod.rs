@@ -25,6 +25,7 @@ use hermes_wire::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
+pub use net::entry;
 pub use node::{CrashPoint, Node, NodeId, Rows};
 
 use self::{keepers::Keeper, net::Registration, schedule::Schedule};
@@ -80,6 +81,7 @@ pub struct World {
     sky: BTreeMap<PresenceKey, Registration>,
     links: links::Links,
     next_id: u64,
+    names: std::collections::BTreeSet<[u8; 32]>,
 }
 
 impl World {
@@ -129,6 +131,7 @@ impl World {
             sky: BTreeMap::new(),
             links: links::Links::default(),
             next_id: 1,
+            names: std::collections::BTreeSet::new(),
         }
     }
 

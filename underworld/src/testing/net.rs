@@ -43,7 +43,8 @@ pub(crate) struct OpenKnock {
 }
 
 /// The sky node that the world's invites name.
-pub(crate) fn entry() -> Entry {
+#[must_use]
+pub fn entry() -> Entry {
     Entry::new(Addr::new(address(99)), &NodeKey([9; 32]))
 }
 
@@ -146,6 +147,8 @@ impl World {
         self.sky
             .retain(|_, registration| registration.owner != node);
         for wish in &wishes {
+            self.names.insert(wish.presence.0);
+            self.names.insert(wish.knock_root);
             self.sky.insert(
                 wish.presence,
                 Registration {
@@ -173,6 +176,7 @@ impl World {
         let Ok(knock) = Knock::decode(knock) else {
             panic!("a core sent a malformed knock (seed {})", self.seed());
         };
+        self.names.insert(knock.key.0);
         let Some(registration) = self.sky.get(&presence) else {
             return self.later(Happening::KnockResult(from, life, op, KnockResult::Absent));
         };

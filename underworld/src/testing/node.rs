@@ -50,6 +50,7 @@ pub struct Node {
     crash_at: Option<(u64, CrashPoint)>,
     restart: bool,
     open_cycle: bool,
+    skew_ms: i64,
 }
 
 impl Node {
@@ -153,6 +154,7 @@ impl World {
             crash_at: None,
             restart: false,
             open_cycle: false,
+            skew_ms: 0,
         });
         self.nodes.len() - 1
     }
@@ -206,7 +208,7 @@ impl World {
         reason = "a test that calls a stopped node is wrong"
     )]
     pub fn call<T>(&mut self, node: NodeId, call: impl FnOnce(&mut Underworld, Now) -> T) -> T {
-        let now = self.now();
+        let now = self.now_at(node);
         let result = call(
             self.node_mut(node).core.as_mut().expect("the node runs"),
             now,
@@ -365,7 +367,7 @@ impl World {
         let listed = rows
             .iter()
             .map(|((table, key), value)| (*table, key.clone(), value.clone()));
-        let core = match Underworld::load(self.network.clone(), listed, seed, self.now()) {
+        let core = match Underworld::load(self.network.clone(), listed, seed, self.now_at(node)) {
             Ok(core) => core,
             Err(error) => panic!("node {node} does not load: {error} (seed {})", self.seed),
         };
@@ -377,6 +379,18 @@ impl World {
         self.wake(node);
     }
 
+    /// Sets a node's wall clock ahead of, or behind, the others'.
+    pub fn skew(&mut self, node: NodeId, by_ms: i64) {
+        self.node_mut(node).skew_ms = by_ms;
+    }
+
+    /// What a node's clocks show.
+    fn now_at(&self, node: NodeId) -> Now {
+        let mut now = self.now();
+        now.unix_ms = now.unix_ms.saturating_add_signed(self.node(node).skew_ms);
+        now
+    }
+
     fn wake(&mut self, node: NodeId) {
         let addrs = [super::net::address(node)];
         self.feed(node, |core, now| core.handle_candidates(&addrs, now));
@@ -384,7 +398,7 @@ impl World {
 
     /// Feeds a node's core if it runs, and carries out what follows.
     pub(crate) fn feed(&mut self, node: NodeId, input: impl FnOnce(&mut Underworld, Now)) {
-        let now = self.now();
+        let now = self.now_at(node);
         let Some(core) = self.node_mut(node).core.as_mut() else {
             return;
         };

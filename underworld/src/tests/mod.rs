@@ -1,8 +1,13 @@
 //! Tests of whole cores against each other, named after what Hermes promises.
 
+mod contacts;
 mod crashes;
+mod epochs;
 mod exchange;
+mod invites;
 mod kept;
+mod recovery;
+mod rekey;
 
 use crate::{
     proto::{

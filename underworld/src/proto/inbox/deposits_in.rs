@@ -150,6 +150,8 @@ impl Underworld {
         let refs: Vec<&[u8; 32]> = keys.iter().map(|key| &**key).collect();
         match deposit.open(&core.net, &refs) {
             Ok((_, content)) => sort_content(source, located.id, &content, batch, core),
+            // Only who holds the slot's key may make us wait, and count towards a recovery.
+            Err(OuterError::NoKey) if deposit.verify(&core.net).is_err() => {}
             Err(OuterError::NoKey) => {
                 let locked = Locked {
                     mailbox,
@@ -303,9 +305,8 @@ pub(crate) fn decrypt(
     contact.pool.note_success();
     core.touch(contact.id);
     rekey::heard(contact, message.generation, core);
-    recovery::heard(contact, message.generation, core);
     invites::heard(contact, core);
-    read_packet(contact, &plain, via, core);
+    read_packet(contact, message.generation, &plain, via, core);
     Ok(())
 }
 
@@ -318,10 +319,10 @@ fn note_failure(contact: &mut Contact, error: SessionError, core: &mut Core) {
             contact.pool.note_failure();
         }
         SessionError::Decrypt(DecryptError::GapTooLarge { .. }) => recovery::want(contact, core),
+        // The other side has gone on to a session that we never saw.
+        SessionError::NotYet => contact.pool.note_failure(),
         // A key that is gone belongs to a copy of something that was offered again.
-        SessionError::Decrypt(DecryptError::KeyGone { .. } | DecryptError::Malformed)
-        | SessionError::NotYet
-        | SessionError::Gone => {}
+        SessionError::Decrypt(DecryptError::KeyGone { .. } | DecryptError::Malformed) | SessionError::Gone => {}
     }
 }
 

@@ -22,7 +22,7 @@ use crate::records;
 
 /// Takes a packet of a contact. One that breaks the form is passed over: its sender is broken, and nothing he says
 /// can be relied on.
-pub(crate) fn read_packet(contact: &mut Contact, plain: &[u8], via: Via, core: &mut Core) {
+pub(crate) fn read_packet(contact: &mut Contact, generation: u16, plain: &[u8], via: Via, core: &mut Core) {
     let Ok(packet) = Packet::decode(plain) else {
         return;
     };
@@ -30,6 +30,7 @@ pub(crate) fn read_packet(contact: &mut Contact, plain: &[u8], via: Via, core: &
     if device != Some(packet.device) {
         return;
     }
+    recovery::heard(contact, generation, &packet, via, core);
     apply_acks(contact, &packet.acks, core);
     contact.flow.inflow.raise_floor(packet.floor);
     let mut numbered = false;

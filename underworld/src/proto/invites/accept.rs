@@ -154,7 +154,7 @@ pub(crate) fn take_answer(contact: &mut Contact, content: &[u8], core: &mut Core
     contact.renewed = true;
     delivery::remove_deposits(contact.id, |purpose| purpose == Purpose::Handshake1, core);
     established(contact, core);
-    read_packet(contact, &plain, Via::Keepers, core);
+    read_packet(contact, 0, &plain, Via::Keepers, core);
     // The inviter knows that his answer arrived when he hears from us; this is repeated until he confirms it.
     let hello = Body::Profile {
         name: core.me.name.clone(),

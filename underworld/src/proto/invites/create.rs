@@ -5,7 +5,7 @@ use hermes_wire::{
     kdf::h,
 };
 
-use super::own::{INVITES_MAX, OwnInvite, Use};
+use super::own::{INVITES_KEPT_MAX, INVITES_MAX, OwnInvite, Use};
 use crate::proto::{
     Now, Underworld,
     contacts::InviteInfo,
@@ -89,7 +89,8 @@ impl Underworld {
         if !(1..=max_s).contains(&got_s) {
             return Err(CreateInviteError::Expiry { got_s, max_s });
         }
-        if self.invites.len() >= INVITES_MAX {
+        let open = self.invites.values().filter(|own| own.is_read()).count();
+        if open >= INVITES_MAX || self.invites.len() >= INVITES_KEPT_MAX {
             return Err(CreateInviteError::TooMany { max: INVITES_MAX });
         }
         let core = &mut self.core;

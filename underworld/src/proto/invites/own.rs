@@ -15,8 +15,11 @@ use crate::proto::{
 };
 use crate::records;
 
-/// Invites at a time, used ones until they expire included. Each open one has mailboxes to watch.
+/// Invites that somebody may still use, or whose user is not a contact yet. Each has mailboxes to watch.
 pub const INVITES_MAX: usize = 64;
+
+/// All invites that are remembered: the others are, until they expire.
+pub const INVITES_KEPT_MAX: usize = 1_024;
 
 /// An invite that we made, until it expires.
 pub(crate) struct OwnInvite {
