@@ -145,11 +145,8 @@ impl Sky {
                 _ => {}
             }
         }
-        // An older record than the listed one is no error: the keeper may have been quicker elsewhere. We are not its home then.
-        let listed = self.earth.get(&keeper).map_or(0, |known| known.body.seq);
-        if record.body.seq >= listed {
-            self.homes.insert(keeper, record.body.seq, facts.conn);
-        }
+        // An older record than the listed one is no error: the keeper may have been quicker elsewhere.
+        self.homes.insert(keeper, record.body.seq, facts.conn);
         if verdict == Verdict::News {
             self.spread.put(
                 SpreadItem::Record(Box::new(announce.record.clone())),

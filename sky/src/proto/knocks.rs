@@ -228,7 +228,8 @@ impl Sky {
         let Some(lease) = self.presence.get(&knock.presence) else {
             return done(&Knocked::Absent);
         };
-        knock.verify(&self.network, &knock.root())
+        knock
+            .verify(&self.network, &lease.knock_root)
             .map_err(|error| match error {
                 KnockError::Signature(error) => bad_signature(&error),
                 _ => refusal(ErrorCode::PATH, "no such knocker"),

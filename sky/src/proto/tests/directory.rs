@@ -58,6 +58,18 @@ fn an_announced_keeper_is_known_everywhere() {
 }
 
 #[test]
+fn news_are_not_told_to_those_they_came_from() {
+    let mut world = World::lab_of(2);
+    world.run_for(SECOND);
+    world.traffic.clear();
+    let keeper = Keeper::new(1);
+    keeper.join(&mut world, NodeId(0));
+    world.run_until("everybody knows", |world| everybody_knows(world, &keeper));
+    world.run_for(SECOND);
+    assert_eq!(world.traffic.get(&hermes_wire::sky::SPREAD), Some(&1));
+}
+
+#[test]
 fn a_joining_node_learns_all_keepers() {
     let mut world = World::lab_of(2);
     let keepers: Vec<Keeper> = (0..30).map(Keeper::new).collect();

@@ -6,7 +6,7 @@ use hermes_wire::{
     Network, Wire as _,
     channel::ErrorCode,
     ids::NodeKey,
-    node::Role,
+    node::{NodeRecord, Role},
     sky::{
         ANNOUNCE, Announce, DIGEST, FORWARD, INCOMING, KEEPERS, KNOCK, LIST, List, Listed,
         REGISTER, Request, SPREAD, SpreadItem, UNREGISTER,
@@ -15,7 +15,7 @@ use hermes_wire::{
 
 use super::{
     people::{Keeper, Owner},
-    world::{ClientId, NodeId, Policy, World, code},
+    world::{ClientId, NodeId, Policy, START_S, World, code},
 };
 
 const KINDS: [u8; 10] = [
@@ -205,18 +205,18 @@ fn records_of_another_network_are_nothing() {
     assert_eq!(world.node(NodeId(0)).keeper_count(), 0);
 }
 
-/// A peer that answers everything with these bytes.
-fn liar(body: Vec<u8>) -> World {
-    let mut world = World::lab_of(2);
+/// A network of a few nodes and one more that answers the first as this policy says.
+fn member(count: usize, policy: Policy) -> (World, ClientId) {
+    let mut world = World::lab_of(count);
     let key = ed25519_dalek::SigningKey::from_bytes(&[123; 32]);
     let node = NodeKey(key.verifying_key().to_bytes());
     let client = world.client_from(NodeId(0), World::addr(70), Some(node));
-    world.at(client).policy = Policy::Answer(body);
-    let record = Keeper {
+    world.at(client).policy = policy;
+    let member = Keeper {
         key,
         addr: World::addr(70).into(),
-    }
-    .record_at(
+    };
+    let record = member.record_at(
         &world,
         u64::try_from(world.unix().as_millis()).unwrap(),
         Role::Sky,
@@ -228,7 +228,135 @@ fn liar(body: Vec<u8>) -> World {
         )
         .unwrap();
     assert!(world.node(NodeId(0)).sky.contains(&node));
-    world
+    (world, client)
+}
+
+/// Answers with a digest that agrees with nobody's, and with this list to the first page asked for of this role.
+fn digest_and(kind: u8, body: &[u8], role: Role, records: Vec<NodeRecord>) -> Option<Vec<u8>> {
+    match kind {
+        DIGEST => Some(vec![1; 64]),
+        LIST => {
+            let is_it = List::decode(body).unwrap().role == role;
+            let records = if is_it { records } else { Vec::new() };
+            Some(
+                Listed {
+                    more: false,
+                    records,
+                }
+                .to_bytes(),
+            )
+        }
+        SPREAD => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+fn record(n: u8, role: Role) -> NodeRecord {
+    Keeper::new(n).record_at(&World::lab(), START_S * 1_000, role)
+}
+
+fn was_told(world: &mut World, client: ClientId, what: impl Fn(&SpreadItem) -> bool) -> bool {
+    let is_it =
+        |request: &Request| matches!(request, Request::Spread(items) if items.iter().any(&what));
+    world.at(client).incoming.iter().any(is_it)
+}
+
+#[test]
+fn who_lacks_records_is_told_them() {
+    let (mut world, client) = member(
+        1,
+        Policy::ByKind(|kind, body| digest_and(kind, body, Role::Sky, Vec::new())),
+    );
+    let node = world.key(NodeId(0));
+    world.run_until("it is told", |world| {
+        was_told(
+            world,
+            client,
+            |item| matches!(item, SpreadItem::Record(record) if record.node == node),
+        )
+    });
+}
+
+#[test]
+fn who_lists_the_departed_is_told() {
+    let (mut world, client) = member(
+        1,
+        Policy::ByKind(|kind, body| {
+            digest_and(kind, body, Role::Earth, vec![record(0, Role::Earth)])
+        }),
+    );
+    let is_it = |item: &SpreadItem| matches!(item, SpreadItem::Departure(gone) if gone.node == record(0, Role::Earth).node);
+    // While nobody has heard of its departure the record is news.
+    world.run_until("the list was read", |world| {
+        world.node(NodeId(0)).keeper_count() == 1
+    });
+    let home = Keeper::new(0).join(&mut world, NodeId(0));
+    world.hang_up(home);
+    world.run_until("the keeper is gone", |world| {
+        world.node(NodeId(0)).keeper_count() == 0
+    });
+    world.at(client).incoming.clear();
+    world.run_until("it is told by the exchange", |world| {
+        was_told(world, client, is_it)
+    });
+
+    // Whoever spreads it is told as well.
+    world.at(client).incoming.clear();
+    let items = vec![SpreadItem::Record(Box::new(record(0, Role::Earth)))];
+    world.request(client, &Request::Spread(items)).unwrap();
+    world.run_for(Duration::from_millis(50));
+    assert!(was_told(&mut world, client, is_it));
+    assert_eq!(world.node(NodeId(0)).keeper_count(), 0);
+}
+
+#[test]
+fn a_list_out_of_order_or_of_another_role_ends_the_connection() {
+    let disordered: fn(u8, &[u8]) -> Option<Vec<u8>> = |kind, body| {
+        let mut records: Vec<_> = (0..3).map(|n| record(n, Role::Sky)).collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.node));
+        digest_and(kind, body, Role::Sky, records)
+    };
+    let foreign: fn(u8, &[u8]) -> Option<Vec<u8>> =
+        |kind, body| digest_and(kind, body, Role::Sky, vec![record(0, Role::Earth)]);
+    for policy in [disordered, foreign] {
+        let (mut world, client) = member(1, Policy::ByKind(policy));
+        world.run_until("it is closed", |world| world.at(client).is_closed);
+        assert_eq!(world.node(NodeId(0)).keeper_count(), 0);
+    }
+}
+
+#[test]
+fn lists_that_keep_differing_are_not_read_all_the_time() {
+    let (mut world, client) = member(
+        1,
+        Policy::ByKind(|kind, body| digest_and(kind, body, Role::Sky, Vec::new())),
+    );
+    let keepers: Vec<ClientId> = (0..100)
+        .map(|n| Keeper::new(n).join(&mut world, NodeId(0)))
+        .collect();
+    world.at(client).incoming.clear();
+    // Our lists change all the time: a keeper goes every five seconds.
+    for keeper in keepers.into_iter().take(24) {
+        world.hang_up(keeper);
+        world.run_for(Duration::from_secs(5));
+    }
+    let count = |world: &mut World, kind| {
+        world
+            .at(client)
+            .incoming
+            .iter()
+            .filter(|request| request.kind() == kind)
+            .count()
+    };
+    assert!(
+        count(&mut world, DIGEST) >= 11,
+        "compared every ten seconds"
+    );
+    let lists = count(&mut world, LIST);
+    assert!(
+        (2..=4).contains(&lists),
+        "both lists, once in 80 seconds or so: {lists}"
+    );
 }
 
 #[test]
@@ -247,7 +375,7 @@ fn nonsense_in_answers_does_no_harm() {
         dice.bytes(3_000),
         empty_but_more,
     ] {
-        let mut world = liar(body);
+        let (mut world, _) = member(2, Policy::Answer(body));
         world.run_for(Duration::from_secs(60));
         assert!(world.node(NodeId(0)).sky.contains(&world.key(NodeId(1))));
         let user = world.client(NodeId(0));

@@ -482,6 +482,24 @@ fn a_leaving_presence_node_passes_the_knock_to_the_second() {
 }
 
 #[test]
+fn a_presence_node_that_begins_to_leave_meanwhile() {
+    let (mut world, owner, nodes, _, friends) = apart(4);
+    let owners = world.client(nodes[1]);
+    world.register(owners, &owner);
+    world.at(owners).policy = Policy::Answer(HALF.to_vec());
+    let ticket = world.send_request(friends, &Request::Knock(Box::new(owner.knock(5, 1))));
+    world.run_until("the knock is on its way", |world| {
+        world.traffic.contains_key(&FORWARD)
+    });
+    world.leave(nodes[0]);
+    let answer = world.wait_for(ticket).unwrap();
+    assert_eq!(
+        Knocked::decode(&answer).unwrap(),
+        Knocked::Answered(Box::new(HALF))
+    );
+}
+
+#[test]
 fn forwards_go_one_hop_between_nodes_only() {
     let (mut world, owner, nodes, _, friends) = apart(3);
     let forward = |hops| Request::Forward {

@@ -120,6 +120,27 @@ fn half_of_the_network_dies_at_once() {
 }
 
 #[test]
+fn a_node_that_hears_nobody_gives_nobody_up() {
+    let mut world = World::lab_of(4);
+    for n in 1..4 {
+        world.kill(NodeId(n));
+    }
+    world.run_for(300 * SECOND);
+    assert_eq!(
+        world.node(NodeId(0)).sky_count(),
+        4,
+        "it may be cut off itself"
+    );
+    // As soon as anybody can talk to it, it knows better.
+    let user = world.client(NodeId(0));
+    let took = world.run_until("the others are given up", |world| {
+        world.list(user, Role::Sky, 10);
+        world.agree()
+    });
+    assert!(took < 60 * SECOND, "{took:?}");
+}
+
+#[test]
 fn a_node_that_leaves_is_forgotten_at_once() {
     let mut world = World::lab_of(6);
     let leaver = NodeId(4);

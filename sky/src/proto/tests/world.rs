@@ -40,6 +40,8 @@ pub(super) type Answer = Result<Vec<u8>, ErrorAnswer>;
 pub(super) enum Policy {
     /// Answers with this body.
     Answer(Vec<u8>),
+    /// Answers each type of request with a body, or not at all.
+    ByKind(fn(u8, &[u8]) -> Option<Vec<u8>>),
     /// Answers with an error.
     Refuse,
     /// Never answers.
@@ -579,6 +581,10 @@ impl World {
                 client.incoming.extend(Request::decode(kind, &body));
                 let answer = match client.policy.clone() {
                     Policy::Answer(body) => Ok(body),
+                    Policy::ByKind(answer) => match answer(kind, &body) {
+                        Some(body) => Ok(body),
+                        None => return,
+                    },
                     Policy::Refuse => Err(ErrorAnswer::new(ErrorCode::UNSUPPORTED)),
                     Policy::Silent => return,
                 };
