@@ -295,6 +295,7 @@ fn who_lists_the_departed_is_told() {
     world.run_until("the keeper is gone", |world| {
         world.node(NodeId(0)).keeper_count() == 0
     });
+    world.run_for(Duration::from_secs(1));
     world.at(client).incoming.clear();
     world.run_until("it is told by the exchange", |world| {
         was_told(world, client, is_it)
