@@ -208,6 +208,7 @@ async fn a_node_that_leaves_tells_everybody() {
     let (client, mut knocks) = connect(&endpoint, &leaver.uri()).await;
     let (other, _) = connect(&endpoint, &lab.nodes[0].uri()).await;
     list_of(&other, Role::Sky, 3).await;
+    client.ping().await.unwrap();
     leaver.leave().await;
     assert_eq!(other.list(Role::Sky).await.unwrap().len(), 2, "at once");
     timeout(PATIENCE, client.closed()).await.unwrap();
