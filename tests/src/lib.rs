@@ -6,6 +6,7 @@
 //! - [`bin`] builds a program once per test process and says where it is.
 //! - [`Process`] is a child that cannot outlive the test, read line by line with a deadline.
 //! - [`Sky`], [`Earth`], [`Lab`], [`Home`] and [`Daemon`] start the programs as the README says, on ports that the system picks.
+//! - [`person`] is a person at a daemon, with friends and an event log.
 //! - [`Rpc`] speaks newline-delimited JSON-RPC to a daemon.
 //! - [`sd`] plays the service manager: a notification socket and a listening socket handed over.
 //! - [`workspace`] is the source tree itself, for the tests that read it.
@@ -18,6 +19,7 @@ mod build;
 mod command;
 mod daemon;
 mod nodes;
+pub mod person;
 mod process;
 mod rpc;
 pub mod sd;

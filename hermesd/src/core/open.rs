@@ -22,6 +22,11 @@ use crate::store::{Batch, Reader, Store, StoreError, Table};
 /// The row that tells when the identity was made.
 const CREATED: &[u8] = b"created";
 
+/// The row that tells that a contact waits for its name.
+fn unnamed(contact: ContactId) -> Vec<u8> {
+    [b"unnamed", &contact.0.to_be_bytes()[..]].concat()
+}
+
 /// What may be read beside the owner, from any task.
 #[derive(Clone)]
 pub struct Shared {
@@ -193,6 +198,23 @@ impl Open {
     #[must_use]
     pub const fn people(&self) -> &Underworld {
         &self.underworld
+    }
+
+    /// Notes that a contact shall be called what it calls itself, once that is known.
+    pub fn name_later(&mut self, contact: ContactId) {
+        self.batch.put(Table::Settings, &unnamed(contact), [1]);
+    }
+
+    /// Calls a contact what it calls itself if that was wanted; the first free name of that kind.
+    pub(super) fn name_now(&mut self, contact: ContactId, now: Now) -> Option<String> {
+        let key = unnamed(contact);
+        self.store.get(Table::Settings, &key).ok().flatten()?;
+        let base = self.underworld.contact(contact)?.their_name;
+        self.batch.delete(Table::Settings, &key);
+        let numbered = (2..100).map(|n| format!("{base} {n}"));
+        std::iter::once(base.clone())
+            .chain(numbered)
+            .find(|name| self.underworld.rename(contact, name, now).is_ok())
     }
 
     /// When the identity was made, in Unix milliseconds.

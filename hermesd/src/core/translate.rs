@@ -156,6 +156,20 @@ impl Open {
     }
 
     fn contact(&mut self, contact: ContactId, state: ContactState, now: Now) {
+        let before = self.name_of(contact).unwrap_or_default();
+        let renamed = if state == ContactState::Established {
+            self.name_now(contact, now)
+        } else {
+            None
+        };
+        if let Some(name) = renamed {
+            let renamed = api::ContactRenamed {
+                contact_id: contact_id(contact),
+                name,
+                old_name: before,
+            };
+            self.log(EventData::ContactRenamed(renamed), now);
+        }
         let info = self.underworld.contact(contact);
         let (name, verified) =
             info.map_or_else(Default::default, |info| (info.name, info.verified));

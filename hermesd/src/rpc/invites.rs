@@ -174,6 +174,9 @@ fn accept(
             AcceptError::Full => ApiError::new(ErrorCode::RateLimited, error.to_string()),
             AcceptError::Damaged => ApiError::new(ErrorCode::InviteInvalid, error.to_string()),
         })?;
+    if name.is_none() {
+        open.name_later(id);
+    }
     Ok(contact(open, id))
 }
 

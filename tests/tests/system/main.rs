@@ -4,6 +4,13 @@
 //! beside this one that no module names fails `tidy`.
 #![cfg(unix)]
 
+mod activation;
+mod conversation;
+mod crashes;
 mod edges;
+mod invites;
+mod kept;
+mod programs;
+mod rollover;
 mod tidy;
 mod units;

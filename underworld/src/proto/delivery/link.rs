@@ -24,10 +24,13 @@ use super::super::{
 pub(crate) const WINDOW_FRAMES: usize = 4_096;
 
 /// How long an acknowledgement may take on a link, at first; doubled with every repetition.
-const RETRANSMIT_MS: u64 = 10_000;
+///
+/// A friend's daemon acknowledges within milliseconds of its disk; one that was killed says nothing, and until its link is given up
+/// nothing is brought to keepers. So the time is short, and what comes twice because of it is recognised.
+const RETRANSMIT_MS: u64 = 1_500;
 
 /// Repetitions without any acknowledgement after which a link is given up.
-const RETRANSMISSIONS_MAX: u32 = 3;
+const RETRANSMISSIONS_MAX: u32 = 1;
 
 /// A direct link that stands.
 #[derive(Debug)]

@@ -1,0 +1,87 @@
+//! Invites that cannot be used, and contacts that go.
+
+use anyhow::{Context as _, Result, ensure};
+use hermes_tests::person::{Person, befriend};
+use hermes_tests::{Lab, Net};
+use serde_json::{Value, json};
+
+fn code(result: Result<Value>) -> Result<String> {
+    let error = result.err().context("it was accepted")?;
+    Ok(format!("{error:#}"))
+}
+
+#[test]
+fn invites_that_cannot_be_used_say_why() -> Result<()> {
+    let lab = Lab::start(Net::lab(), 1, 3)?;
+    let (mut alice, mut bob) = (Person::new("alice", &lab)?, Person::new("bob", &lab)?);
+    let invite = alice.call("invite.create", json!({}))?;
+    let link = invite["invite"].as_str().context("no link")?.to_owned();
+    let accept =
+        |person: &mut Person, text: &str| person.call("invite.accept", json!({"invite": text}));
+
+    ensure!(
+        code(accept(&mut alice, &link))?.contains("1304"),
+        "a self-made invite"
+    );
+    for wrong in [
+        "",
+        "hello",
+        "hermes:",
+        &link[..link.len() - 8],
+        &link.replacen('a', "b", 3),
+    ] {
+        let text = code(accept(&mut bob, wrong))?;
+        ensure!(text.contains("1301"), "{wrong:?}: {text}");
+    }
+    accept(&mut bob, &format!("  {}\n", link.to_uppercase()))
+        .context("upper case, as a QR code has it")?;
+    ensure!(
+        code(accept(&mut bob, &link))?.contains("1303"),
+        "used a second time by the same person"
+    );
+    bob.until_established("alice")?;
+
+    // Somebody else with the same link is told that it was used, not left waiting for ever.
+    let mut mallory = Person::new("mallory", &lab)?;
+    accept(&mut mallory, &link)?;
+    mallory.event_where("the refusal", |event| {
+        event["kind"] == "contact.state" && event["data"]["state"] == "removed"
+    })?;
+    Ok(())
+}
+
+#[test]
+fn an_invite_that_asks_waits_for_the_inviters_word() -> Result<()> {
+    let lab = Lab::start(Net::lab(), 1, 3)?;
+    let (mut alice, mut bob) = (Person::new("alice", &lab)?, Person::new("bob", &lab)?);
+    let invite = alice.call("invite.create", json!({"approval": "ask"}))?;
+    bob.call(
+        "invite.accept",
+        json!({"invite": invite["invite"], "name": "alice"}),
+    )?;
+    let asked = alice.event_where("a question", |event| {
+        event["kind"] == "contact.state" && event["data"]["state"] == "asked"
+    })?;
+    ensure!(asked["data"]["name"] == "bob", "{asked}");
+    alice.call("invite.approve", json!({"contact": "bob"}))?;
+    bob.until_established("alice")?;
+    alice.until_established("bob")
+}
+
+#[test]
+fn a_removed_contact_can_neither_write_nor_reach() -> Result<()> {
+    let lab = Lab::start(Net::lab(), 1, 3)?;
+    let (mut alice, mut bob) = (Person::new("alice", &lab)?, Person::new("bob", &lab)?);
+    befriend(&mut alice, &mut bob)?;
+    alice.call(
+        "message.send",
+        json!({"to": "bob", "body": "before", "wait": "delivered"}),
+    )?;
+    alice.call("contact.remove", json!({"contact": "bob"}))?;
+    ensure!(code(alice.send("bob", "x"))?.contains("1101"));
+    bob.event_where("the farewell", |event| {
+        event["kind"] == "contact.state" && event["data"]["state"] == "removed"
+    })?;
+    ensure!(bob.received("alice")? == ["before"], "the history stays");
+    Ok(())
+}
