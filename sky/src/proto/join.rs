@@ -2,14 +2,17 @@
 //!
 //! A node that starts tries those it was told of and those it knew before, a few at a time, until its lists agree with those of one of
 //! them. With nobody to try it is the first of its network. If nobody answers it goes on serving and trying.
+//!
+//! Then it introduces itself to its links on the ring, and counts as joined when they have confirmed it: from then on others find it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use hermes_wire::{ids::NodeKey, node::NodeRecord};
+use hermes_ring::Links;
+use hermes_wire::{ids::NodeKey, node::NodeRecord, sky::SpreadItem};
 
 use super::{
     Sky,
@@ -19,6 +22,9 @@ use super::{
 
 /// Peers that are dialled at once while joining.
 const CONTACTS_AT_ONCE: usize = 3;
+
+/// How long links may take to confirm an introduction. Some may be dead.
+const INTRODUCTION_WAIT: Duration = Duration::from_secs(2);
 
 /// Whom to ask for the network.
 #[derive(Debug, Default)]
@@ -30,6 +36,8 @@ pub(super) struct Contacts {
     /// Who is being tried.
     open: BTreeSet<NodeKey>,
     has_told_failure: bool,
+    /// Links that have not yet confirmed our record, and until when they are waited for.
+    introduction: Option<(BTreeSet<NodeKey>, Instant)>,
 }
 
 impl Contacts {
@@ -53,6 +61,10 @@ impl Contacts {
     /// Whether there is nobody left to try.
     pub(super) fn is_exhausted(&self) -> bool {
         self.next.is_empty() && self.open.is_empty()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.introduction.as_ref().map(|(_, deadline)| *deadline)
     }
 
     pub(super) fn seeds(&self) -> impl Iterator<Item = &NodeKey> {
@@ -112,7 +124,7 @@ impl Sky {
     }
 
     /// The lists agree with those of a peer.
-    pub(super) fn joined(&mut self) {
+    pub(super) fn joined(&mut self, now: Instant) {
         if std::mem::replace(&mut self.is_joined, true) {
             return;
         }
@@ -120,6 +132,37 @@ impl Sky {
         self.contacts.open.clear();
         self.is_dirty = true;
         self.stored_at = None;
-        self.out(Output::Event(Event::Joined));
+        let links = self.sky.ring().links(&self.point(), Links::Fingers);
+        self.contacts.introduction =
+            Some((links.iter().copied().collect(), now + INTRODUCTION_WAIT));
+        for link in links {
+            match self.reach(link, now) {
+                Reach::Open(conn) => {
+                    let record = SpreadItem::Record(Box::new(self.own.record().clone()));
+                    self.send_news(conn, vec![record], now);
+                }
+                // Whoever is dialled is told by the greeting.
+                Reach::Dialling => {}
+                Reach::Not => self.introduced(&link, now),
+            }
+        }
+        self.introduced_in_time(now);
+    }
+
+    /// A link has our record, or cannot be told.
+    pub(super) fn introduced(&mut self, node: &NodeKey, now: Instant) {
+        if let Some((waiting, _)) = &mut self.contacts.introduction {
+            waiting.remove(node);
+            self.introduced_in_time(now);
+        }
+    }
+
+    pub(super) fn introduced_in_time(&mut self, now: Instant) {
+        let is_over = |(waiting, deadline): &mut (BTreeSet<NodeKey>, Instant)| {
+            waiting.is_empty() || *deadline <= now
+        };
+        if self.contacts.introduction.take_if(is_over).is_some() {
+            self.out(Output::Event(Event::Joined));
+        }
     }
 }

@@ -205,7 +205,7 @@ impl Sky {
             leaving: None,
         };
         if machine.contacts.is_exhausted() {
-            machine.joined();
+            machine.joined(now);
         } else {
             machine.try_contacts(now);
         }
@@ -256,6 +256,10 @@ impl Sky {
             (self.presence.next_deadline(), "a lease ends"),
             (self.spread.next_deadline(), "news are to be spread"),
             (self.peers.next_deadline(), "a peer is to be dialled again"),
+            (
+                self.contacts.next_deadline(),
+                "links do not confirm our record",
+            ),
             (self.homes.next_deadline(), "a keeper did not come back"),
             (
                 self.leaving.as_ref().map(upkeep::Leaving::deadline),
@@ -385,6 +389,7 @@ impl Sky {
             self.watch(now);
         }
         self.flush_news(now);
+        self.introduced_in_time(now);
         self.leave_in_time(now);
     }
 
@@ -440,7 +445,12 @@ impl Sky {
             Purpose::Incoming(knock) => self.incoming_answered(knock, answer),
             Purpose::Forward(knock) => self.forward_answered(knock, answer, now),
             Purpose::Farewell => self.farewell_heard(now),
-            Purpose::Spread | Purpose::Alive => {}
+            Purpose::Spread => {
+                let node = self.conns.get(conn).and_then(|conn| conn.facts.node);
+                node.into_iter()
+                    .for_each(|node| self.introduced(&node, now));
+            }
+            Purpose::Alive => {}
         }
     }
 

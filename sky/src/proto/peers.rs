@@ -245,6 +245,7 @@ impl Sky {
             self.forward_next(knock, now);
         }
         self.contact_failed(&node, now);
+        self.introduced(&node, now);
         // A connection that the other side has dialled in the meantime is as good.
         if self.conns.of_node(&node).is_some() {
             self.peers.set_retry(node, None);
@@ -362,6 +363,7 @@ impl Sky {
             peer.exchange = None;
         }
         self.contact_failed(&node, now);
+        self.introduced(&node, now);
         if self.conns.of_node(&node).is_some() {
             return;
         }

@@ -87,7 +87,7 @@ impl Sky {
         };
         let ours = self.digests();
         if ours == theirs {
-            self.joined();
+            self.joined(now);
             return;
         }
         let records = self
@@ -151,7 +151,7 @@ impl Sky {
     fn exchanged(&mut self, node: NodeKey, now: Instant) {
         // A node of another network has nothing that is valid here, not even its own record.
         if self.sky.contains(&node) || self.sky.ring().len() > 1 {
-            self.joined();
+            self.joined(now);
         } else if !self.is_joined {
             tracing::warn!(
                 "a node to join by has no record that is valid in this network; is it of another one?"
