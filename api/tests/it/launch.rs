@@ -1,11 +1,13 @@
 //! Starting a daemon where none answers.
 //!
-//! The daemon is this very test program, started anew through a script: it then runs the one
+//! The daemon is this very test program, started anew through a script; it then runs the one
 //! test [`serve_if_asked`], which serves instead of testing.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use crate::support::{State, paths_in, registry};
 
 const HOME_VARIABLE: &str = "HERMES_TEST_SERVE_HOME";
 
-/// Does nothing unless the script of [`program`] runs it.
+/// Does nothing unless the script of [`Program`] runs it.
 #[tokio::test]
 async fn serve_if_asked() {
     let Some(home) = std::env::var_os(HOME_VARIABLE) else {
@@ -54,17 +56,44 @@ fn script(dir: &Path, text: &str) -> PathBuf {
     path
 }
 
-/// A daemon that notes each start.
-fn program(dir: &Path) -> PathBuf {
-    let exe = std::env::current_exe().expect("this program");
-    let text = format!(
-        "[ \"$1 $2\" = 'run --home' ] || exit 64\n\
-         echo start >> {starts}\n\
-         {HOME_VARIABLE}=\"$3\" exec {exe} --exact launch::serve_if_asked --nocapture",
-        starts = dir.join("starts").display(),
-        exe = exe.display(),
-    );
-    script(dir, &text)
+/// A daemon that notes each start, and goes on once the gate is open.
+struct Program {
+    path: PathBuf,
+    starts: PathBuf,
+    gate: fs::File,
+}
+
+impl Program {
+    fn new(dir: &Path) -> Self {
+        let (starts, gate) = (dir.join("starts"), dir.join("gate"));
+        let made = Command::new("mkfifo").arg(&gate).status();
+        assert!(made.expect("mkfifo runs").success());
+        let exe = std::env::current_exe().expect("this program");
+        let text = format!(
+            "[ \"$1 $2\" = 'run --home' ] || exit 64\n\
+             echo start >> {starts}\n\
+             read go < {gate}\n\
+             {HOME_VARIABLE}=\"$3\" exec {exe} --exact launch::serve_if_asked --nocapture",
+            starts = starts.display(),
+            gate = gate.display(),
+            exe = exe.display(),
+        );
+        let path = script(dir, &text);
+        // Open at both ends, so that neither side waits for the other to open it.
+        let gate = fs::OpenOptions::new().read(true).write(true).open(gate);
+        Self {
+            path,
+            starts,
+            gate: gate.expect("gate"),
+        }
+    }
+
+    /// Lets so many starts go on.
+    fn open_gate(&mut self, count: usize) {
+        self.gate
+            .write_all("go\n".repeat(count).as_bytes())
+            .expect("written");
+    }
 }
 
 fn options(program: PathBuf) -> StartOptions {
@@ -85,12 +114,17 @@ async fn stop(client: &Client) {
 async fn twenty_clients_at_once_start_one_daemon() {
     let dir = tempfile::tempdir().expect("scratch");
     let paths = paths_in(&dir.path().join("home"));
-    let options = options(program(dir.path()));
+    let mut program = Program::new(dir.path());
+    let options = options(program.path.clone());
     let starts = (0..20).map(|_| {
         let (paths, options) = (paths.clone(), options.clone());
         tokio::spawn(async move { connect_or_start(&paths, &options).await })
     });
     let starts: Vec<_> = starts.collect();
+    // On this runtime of one thread, all of them now run until they have to wait for something:
+    // the one for its daemon, which waits at the gate, the others for the lock.
+    tokio::task::yield_now().await;
+    program.open_gate(20);
     let mut clients = Vec::new();
     for start in starts {
         let (client, hello) = start.await.expect("ran").expect("started");
@@ -98,7 +132,7 @@ async fn twenty_clients_at_once_start_one_daemon() {
         clients.push(client);
     }
     assert_eq!(
-        fs::read_to_string(dir.path().join("starts")).expect("starts"),
+        fs::read_to_string(&program.starts).expect("starts"),
         "start\n"
     );
     stop(&clients[0]).await;
@@ -109,7 +143,9 @@ async fn a_left_over_socket_does_not_count_as_a_daemon() {
     let dir = tempfile::tempdir().expect("scratch");
     let paths = paths_in(dir.path());
     drop(std::os::unix::net::UnixListener::bind(paths.socket()).expect("bound"));
-    let (client, _) = connect_or_start(&paths, &options(program(dir.path())))
+    let mut program = Program::new(dir.path());
+    program.open_gate(1);
+    let (client, _) = connect_or_start(&paths, &options(program.path.clone()))
         .await
         .expect("started");
     stop(&client).await;
@@ -148,10 +184,26 @@ async fn a_program_that_does_not_exist_is_told() {
 #[tokio::test]
 async fn a_daemon_that_does_not_come_up_is_not_waited_for_without_end() {
     let dir = tempfile::tempdir().expect("scratch");
-    let mut options = options(script(dir.path(), "exec cat /dev/zero > /dev/null"));
+    let mut program = Program::new(dir.path());
+    let mut options = options(program.path.clone());
     options.wait = Duration::ZERO;
-    let error = connect_or_start(&paths_in(dir.path()), &options)
+    let paths = paths_in(dir.path());
+    let error = connect_or_start(&paths, &options)
         .await
         .expect_err("not started");
     assert!(error.to_string().contains("within 0 s"), "{error}");
+    // It is left alone: whoever comes later finds it.
+    program.open_gate(1);
+    options.wait = Duration::from_secs(60);
+    let (client, _) = loop {
+        match Client::connect(paths.clone()).await {
+            Ok(_) => break connect_or_start(&paths, &options).await.expect("running"),
+            Err(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(
+        fs::read_to_string(&program.starts).expect("starts"),
+        "start\n"
+    );
+    stop(&client).await;
 }
