@@ -81,13 +81,15 @@ impl InboundQueue {
                         self.emptied.notify_one();
                     }
                     if has_more {
-                        // One wake-up may stand for many frames: pass it on to others who wait.
+                        // Wake-ups that find nobody waiting yet are stored as one, whatever their number. Of two takers who have
+                        // both found the queue empty and wait only now, the first must wake the second.
                         self.filled.notify_one();
                     }
                     return Some(frame);
                 }
                 if state.is_ended {
                     drop(state);
+                    // The end has woken one of those who wait: pass it on.
                     self.filled.notify_one();
                     return None;
                 }
