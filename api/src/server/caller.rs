@@ -1,4 +1,4 @@
-//! Who calls.
+//! Who calls: the connection that a call came over, and what the system says of its other end.
 
 use std::sync::Arc;
 

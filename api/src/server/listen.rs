@@ -1,4 +1,4 @@
-//! The socket itself.
+//! The socket itself, by which name and with which rights it is opened: a Unix socket or a Windows named pipe.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The compose line.
+//! The compose line: what is being written, drawn with its cursor.
 
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};

@@ -1,4 +1,4 @@
-//! `chat.*`.
+//! `chat.*`: conversations as they are listed, and what is read in them.
 
 use hermes_api::error::ApiError;
 use hermes_api::server::Registry;

@@ -1,4 +1,4 @@
-//! `identity.*`.
+//! `identity.*`: making the identity of this home, and showing it.
 
 use hermes_api::error::{ApiError, ErrorCode};
 use hermes_api::server::Registry;

@@ -1,4 +1,4 @@
-//! `invite.*`.
+//! `invite.*`: making invites, and answering those of others.
 
 use hermes_api::error::{ApiError, ErrorCode};
 use hermes_api::server::Registry;

@@ -1,4 +1,4 @@
-//! `message.*`.
+//! `message.*`: sending, and reading what was said.
 
 use std::time::Duration;
 

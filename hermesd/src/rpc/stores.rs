@@ -1,4 +1,4 @@
-//! `store.*`.
+//! `store.*`: opening and closing the store, and its passphrase.
 
 use hermes_api::server::Registry;
 use hermes_api::table::{StoreChangePassphrase, StoreLock, StoreUnlock};

@@ -1,4 +1,4 @@
-//! Caps on strangers.
+//! Caps on strangers: what somebody without a name can take up at most.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What events say.
+//! What events say: one type for each kind, in the words of the socket.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! `chats`.
+//! `chats`: all conversations, with what is unread in each.
 
 use clap::Args;
 use hermes_api::client::Api as _;

@@ -1,4 +1,4 @@
-//! `chat mark-read`.
+//! `chat mark-read`: says that everything up to a message was read.
 
 use clap::Args;
 use hermes_api::client::Api as _;

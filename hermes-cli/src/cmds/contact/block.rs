@@ -1,4 +1,4 @@
-//! `contact block`.
+//! `contact block`: shuts a contact out of mailbox and knocks.
 
 use clap::Args;
 use hermes_api::client::Api as _;

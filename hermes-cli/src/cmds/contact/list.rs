@@ -1,4 +1,4 @@
-//! `contact list`.
+//! `contact list`: all contacts and how they stand.
 
 use clap::{Args, ValueEnum};
 use hermes_api::client::Api as _;

@@ -1,4 +1,4 @@
-//! `contact remove`.
+//! `contact remove`: ends a contact for good.
 
 use clap::Args;
 use hermes_api::client::Api as _;

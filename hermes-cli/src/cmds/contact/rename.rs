@@ -1,4 +1,4 @@
-//! `contact rename`.
+//! `contact rename`: gives a contact another name on this machine.
 
 use clap::Args;
 use hermes_api::client::Api as _;

@@ -1,4 +1,4 @@
-//! `contact show`.
+//! `contact show`: everything that is known of one contact.
 
 use clap::Args;
 use hermes_api::client::Api as _;

@@ -1,4 +1,4 @@
-//! `contact unblock`.
+//! `contact unblock`: lets a blocked contact in again.
 
 use clap::Args;
 use hermes_api::client::Api as _;

@@ -1,4 +1,4 @@
-//! `daemon logs`.
+//! `daemon logs`: the last lines of the daemon's log, from its file or the journal, and what follows.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};

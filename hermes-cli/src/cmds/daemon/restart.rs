@@ -1,4 +1,4 @@
-//! `daemon restart`.
+//! `daemon restart`: ends the daemon that runs and starts another.
 
 use std::time::Duration;
 

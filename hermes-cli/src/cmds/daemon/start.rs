@@ -1,4 +1,4 @@
-//! `daemon start`.
+//! `daemon start`: starts the daemon and waits until it answers.
 
 use std::env;
 use std::process::Command;

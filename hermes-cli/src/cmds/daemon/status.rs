@@ -1,4 +1,4 @@
-//! `daemon status`.
+//! `daemon status`: whether the daemon runs, and which one.
 
 use clap::Args;
 use hermes_api::client::ClientError;

@@ -1,4 +1,4 @@
-//! `invite accept`.
+//! `invite accept`: becomes the friend of whoever made the invite.
 
 use clap::Args;
 use hermes_api::client::Api as _;

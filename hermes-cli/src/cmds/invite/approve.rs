@@ -1,4 +1,4 @@
-//! `invite approve`.
+//! `invite approve`: lets in somebody who answered an invite that asks first.
 
 use clap::Args;
 use hermes_api::client::Api as _;

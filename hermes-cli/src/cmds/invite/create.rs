@@ -1,4 +1,4 @@
-//! `invite create`.
+//! `invite create`: a new invite as a link or a QR code.
 
 use std::time::Duration;
 

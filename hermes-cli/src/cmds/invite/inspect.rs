@@ -1,4 +1,4 @@
-//! `invite inspect`.
+//! `invite inspect`: what an invite says, without accepting it.
 
 use clap::Args;
 use hermes_api::client::Api as _;

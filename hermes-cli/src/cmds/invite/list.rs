@@ -1,4 +1,4 @@
-//! `invite list`.
+//! `invite list`: invites that are still open.
 
 use clap::Args;
 use hermes_api::client::Api as _;

@@ -1,4 +1,4 @@
-//! `invite revoke`.
+//! `invite revoke`: makes an invite worthless.
 
 use clap::Args;
 use hermes_api::client::Api as _;

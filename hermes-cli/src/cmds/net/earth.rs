@@ -1,4 +1,4 @@
-//! `net earth`.
+//! `net earth`: the keepers that hold something for you.
 
 use clap::Args;
 use hermes_api::client::Api as _;

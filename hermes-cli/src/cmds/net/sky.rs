@@ -1,4 +1,4 @@
-//! `net sky`.
+//! `net sky`: the sky nodes that are known, and how they stand.
 
 use clap::Args;
 use hermes_api::client::Api as _;

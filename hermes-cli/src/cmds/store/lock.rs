@@ -1,4 +1,4 @@
-//! `store lock`.
+//! `store lock`: closes the store until the passphrase is given again.
 
 use clap::Args;
 use hermes_api::client::Api as _;

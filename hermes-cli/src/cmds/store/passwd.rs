@@ -1,4 +1,4 @@
-//! `store passwd`.
+//! `store passwd`: changes the passphrase of the store.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `store unlock`.
+//! `store unlock`: opens the store with its passphrase.
 
 use clap::Args;
 use hermes_api::client::Api as _;
