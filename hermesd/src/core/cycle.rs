@@ -33,6 +33,7 @@ impl Owner {
                 for answer in answers {
                     answer(Ok(()));
                 }
+                open.tell_waiting();
                 open.notices.flush();
                 for effect in effects {
                     self.net.carry_out(effect);
@@ -56,14 +57,11 @@ impl Owner {
 
 impl Open {
     fn commit(&mut self, now: Now) -> Result<Vec<Effect>, HistoryError> {
-        let mut effects = Vec::new();
-        while let Some(output) = self.underworld.poll_output() {
-            match output {
-                Output::Write(write) => rows::add(&mut self.batch, &write),
-                Output::Event(event) => self.take(event, now)?,
-                Output::Effect(effect) => effects.push(effect),
-            }
+        self.take_outputs(now);
+        if let Some(error) = self.broken.take() {
+            return Err(error);
         }
+        let effects = std::mem::take(&mut self.effects);
         let batch = std::mem::replace(&mut self.batch, Batch::new());
         let idle = batch.is_empty();
         let committed = self.store.commit(batch)?;
@@ -73,6 +71,7 @@ impl Open {
             news
         });
         self.noted.clear();
+        self.history.committed();
         if idle
             && self
                 .tended
@@ -82,6 +81,29 @@ impl Open {
             self.tend(now)?;
         }
         Ok(effects)
+    }
+
+    /// Takes what underworld has said so far into the cycle. An error ends the cycle without a commit, since the rest of what it said
+    /// would be missing.
+    pub(crate) fn take_outputs(&mut self, now: Now) {
+        while let Some(output) = self.underworld.poll_output() {
+            match output {
+                Output::Write(write) => rows::add(&mut self.batch, &write),
+                Output::Effect(effect) => self.effects.push(effect),
+                Output::Event(event) => {
+                    if let Err(error) = self.take(event, now) {
+                        self.broken.get_or_insert(error);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the calls that wait for messages; the states are on the disk.
+    fn tell_waiting(&mut self) {
+        for (id, state) in self.reached.drain(..) {
+            self.waiting.reached(&id, state);
+        }
     }
 
     /// What can be done when nothing else is to do: old events and idempotency keys go, ratchet state gets a new key once a day.

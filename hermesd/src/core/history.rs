@@ -3,7 +3,7 @@
 //! A chat belongs to one contact and has its number. Messages of a chat are numbered from 1 in the order in which they were accepted
 //! here, ours and the friend's in one sequence. Rows are JSON with a version, so that later fields can be added.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hermes_api::types::{Direction, Kept, Message, MessageState, Time};
 use hermes_underworld::proto::ContactId;
@@ -16,6 +16,9 @@ use crate::store::{Batch, Query, Reader, StoreError, Table, message_key, seq_key
 
 /// Rows of our own messages that are on their way and kept in memory, so that their state can be changed without reading.
 const ON_THEIR_WAY_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
+
+/// Messages that a read mark passed over and that may still be delivered and read; more are forgotten, and stay `delivered`.
+const PASSED_MAX: usize = 4_096;
 
 /// Why the history cannot be read.
 #[derive(Debug, Error)]
@@ -51,6 +54,9 @@ pub struct ChatRow {
     /// Messages of the friend's that will be missing before his next one.
     #[serde(default)]
     pub gap: u64,
+    /// The highest number between the devices that the friend was told we have read.
+    #[serde(default)]
+    pub told: u64,
 }
 
 /// A message as it is stored.
@@ -83,6 +89,19 @@ pub struct MessageRow {
     pub gap: u64,
 }
 
+/// What a friend said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The message's name.
+    pub id: MessageId,
+    /// Its number between the two devices.
+    pub conv_seq: u64,
+    /// The text.
+    pub body: String,
+    /// When it was written, in Unix milliseconds.
+    pub sent_ms: u64,
+}
+
 fn is_zero(n: &u64) -> bool {
     *n == 0
 }
@@ -91,6 +110,13 @@ fn is_zero(n: &u64) -> bool {
 pub struct History {
     chats: BTreeMap<ContactId, ChatRow>,
     on_their_way: LruCache<MessageId, (ContactId, u64, MessageRow)>,
+    /// Rows of this cycle, which the store does not know yet, and where those stand that have a name.
+    fresh: BTreeMap<(ContactId, u64), MessageRow>,
+    fresh_places: HashMap<MessageId, (ContactId, u64)>,
+    /// Chats that were deleted in this cycle: what underworld still says of them makes no row.
+    gone: BTreeSet<ContactId>,
+    /// Messages of ours that the friend's mark passed over because he had not confirmed them.
+    passed: BTreeMap<(ContactId, u64), MessageId>,
 }
 
 impl History {
@@ -111,7 +137,40 @@ impl History {
         Ok(Self {
             chats,
             on_their_way: LruCache::new(ON_THEIR_WAY_MAX),
+            fresh: BTreeMap::new(),
+            fresh_places: HashMap::new(),
+            gone: BTreeSet::new(),
+            passed: BTreeMap::new(),
         })
+    }
+
+    /// The cycle is on the disk: its rows are read from there now.
+    pub fn committed(&mut self) {
+        self.fresh.clear();
+        self.fresh_places.clear();
+        self.gone.clear();
+    }
+
+    /// Writes a message in this cycle.
+    fn put(&mut self, contact: ContactId, seq: u64, row: &MessageRow, batch: &mut Batch) {
+        store_message(contact, seq, row, batch);
+        if let Some(id) = message_id(&row.id) {
+            self.fresh_places.insert(id, (contact, seq));
+        }
+        self.fresh.insert((contact, seq), row.clone());
+    }
+
+    /// A row as this cycle leaves it: `stored`, unless the cycle has written it anew.
+    fn newest(
+        &self,
+        contact: ContactId,
+        seq: u64,
+        stored: &[u8],
+    ) -> Result<MessageRow, HistoryError> {
+        match self.fresh.get(&(contact, seq)) {
+            Some(row) => Ok(row.clone()),
+            None => parse(Table::Messages, stored),
+        }
     }
 
     /// What is known of a chat.
@@ -139,6 +198,9 @@ impl History {
 
     /// Makes the row of a chat if there is none, and takes up what the contact is called.
     pub fn name(&mut self, contact: ContactId, name: &str, batch: &mut Batch) {
+        if self.gone.contains(&contact) {
+            return;
+        }
         let chat = self.chats.entry(contact).or_default();
         if chat.v == 0 || chat.name != name {
             chat.v = 1;
@@ -179,13 +241,16 @@ impl History {
     pub fn add_theirs(
         &mut self,
         contact: ContactId,
-        id: MessageId,
-        conv_seq: u64,
-        body: String,
-        sent_ms: u64,
+        said: Said,
         now_ms: u64,
         batch: &mut Batch,
     ) -> (u64, MessageRow) {
+        let Said {
+            id,
+            conv_seq,
+            body,
+            sent_ms,
+        } = said;
         let chat = self.chats.entry(contact).or_default();
         let gap = std::mem::take(&mut chat.gap);
         chat.unread += 1;
@@ -218,7 +283,7 @@ impl History {
         chat.last_seq += 1;
         let seq = chat.last_seq;
         store_chat(contact, chat, batch);
-        store_message(contact, seq, row, batch);
+        self.put(contact, seq, row, batch);
         batch.put(
             Table::MessageIds,
             id.as_bytes(),
@@ -229,8 +294,12 @@ impl History {
 
     /// Notes that messages of the friend's are missing before his next one.
     pub fn gap(&mut self, contact: ContactId, missing: u64, batch: &mut Batch) {
+        if self.gone.contains(&contact) {
+            return;
+        }
         let chat = self.chats.entry(contact).or_default();
-        chat.gap += missing;
+        // The peer's numbers decide how large this is.
+        chat.gap = chat.gap.saturating_add(missing);
         store_chat(contact, chat, batch);
     }
 
@@ -247,17 +316,20 @@ impl History {
     ) -> Result<Option<(ContactId, u64, MessageRow)>, HistoryError> {
         let known = match self.on_their_way.get(&id) {
             Some(known) => Some(known.clone()),
-            None => find(reader, &id)?,
+            None => self.look_up(reader, id)?,
         };
         let Some((contact, seq, before)) = known else {
             return Ok(None);
         };
+        if self.gone.contains(&contact) {
+            return Ok(None);
+        }
         let mut row = before.clone();
         change(&mut row);
         if row == before {
             return Ok(None);
         }
-        store_message(contact, seq, &row, batch);
+        self.put(contact, seq, &row, batch);
         if row.state.is_final() {
             self.on_their_way.pop(&id);
         } else {
@@ -266,7 +338,26 @@ impl History {
         Ok(Some((contact, seq, row)))
     }
 
-    /// Our messages up to the friend's read mark that were not yet marked, oldest first. `pending` are rows of this cycle.
+    /// A message by its name, as this cycle leaves it.
+    fn look_up(
+        &self,
+        reader: &Reader,
+        id: MessageId,
+    ) -> Result<Option<(ContactId, u64, MessageRow)>, HistoryError> {
+        let fresh = self.fresh_places.get(&id).and_then(|place| {
+            let row = self.fresh.get(place)?.clone();
+            Some((place.0, place.1, row))
+        });
+        match fresh {
+            Some(found) => Ok(Some(found)),
+            None => find(reader, &id),
+        }
+    }
+
+    /// Our messages up to the friend's read mark that were not yet marked, oldest first.
+    ///
+    /// Only what the friend has confirmed can have been read: what he has not may be missing at his side, and what has expired or failed
+    /// stays so. Confirmations come before the mark that follows from them.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -277,42 +368,92 @@ impl History {
         up_to: u64,
         batch: &mut Batch,
     ) -> Result<Vec<(u64, MessageRow)>, HistoryError> {
-        let Some(chat) = self.chats.get_mut(&contact) else {
+        let Some(from) = self.chats.get(&contact).map(|chat| chat.read_by_friend) else {
             return Ok(Vec::new());
         };
-        let mut changed = Vec::new();
+        let mut changed = self.read_late(reader, contact, up_to)?;
+        let mut marked = from;
         let mut query = Query::prefix(&u64::from(contact.0).to_be_bytes())
-            .after(&message_key(contact.0.into(), chat.read_by_friend));
+            .after(&message_key(contact.0.into(), from));
         'pages: loop {
             let page = reader.page(Table::Messages, &query)?;
             for row in &page.rows {
                 let seq = crate::store::seq_of(&row.key).unwrap_or_default();
-                let mut message: MessageRow = parse(Table::Messages, &row.value)?;
+                let message = self.newest(contact, seq, &row.value)?;
                 if message.direction == Direction::Out {
                     if message.conv_seq > up_to {
                         break 'pages;
                     }
-                    message.state = MessageState::Read;
-                    message.why = None;
-                    store_message(contact, seq, &message, batch);
-                    changed.push((seq, message));
+                    match message.state {
+                        MessageState::Delivered => changed.push((seq, message)),
+                        MessageState::Queued | MessageState::Kept => self.pass(contact, &message),
+                        _ => {}
+                    }
                 }
-                chat.read_by_friend = seq;
+                marked = seq;
             }
             match page.rows.last() {
                 Some(last) if page.more => query = query.after(&last.key),
                 _ => break,
             }
         }
-        if let Some(chat) = self.chats.get(&contact) {
-            store_chat(contact, chat, batch);
-        }
-        for (_, message) in &changed {
+        for (seq, message) in &mut changed {
+            message.state = MessageState::Read;
+            message.why = None;
+            self.put(contact, *seq, message, batch);
             if let Some(id) = message_id(&message.id) {
                 self.on_their_way.pop(&id);
             }
         }
+        if let Some(chat) = self.chats.get_mut(&contact)
+            && chat.read_by_friend != marked
+        {
+            chat.read_by_friend = marked;
+            store_chat(contact, chat, batch);
+        }
         Ok(changed)
+    }
+
+    /// Messages that an earlier mark passed over and that have been delivered since.
+    fn read_late(
+        &mut self,
+        reader: &Reader,
+        contact: ContactId,
+        up_to: u64,
+    ) -> Result<Vec<(u64, MessageRow)>, HistoryError> {
+        let passed: Vec<(u64, MessageId)> = self
+            .passed
+            .range((contact, 0)..=(contact, up_to))
+            .map(|((_, conv_seq), id)| (*conv_seq, *id))
+            .collect();
+        let mut late = Vec::new();
+        for (conv_seq, id) in passed {
+            let known = match self.on_their_way.peek(&id) {
+                Some(known) => Some(known.clone()),
+                None => self.look_up(reader, id)?,
+            };
+            match known {
+                Some((_, _, row))
+                    if matches!(row.state, MessageState::Queued | MessageState::Kept) =>
+                {
+                    continue;
+                }
+                Some((_, seq, row)) if row.state == MessageState::Delivered => {
+                    late.push((seq, row));
+                }
+                _ => {}
+            }
+            self.passed.remove(&(contact, conv_seq));
+        }
+        Ok(late)
+    }
+
+    fn pass(&mut self, contact: ContactId, message: &MessageRow) {
+        if self.passed.len() < PASSED_MAX
+            && let Some(id) = message_id(&message.id)
+        {
+            self.passed.insert((contact, message.conv_seq), id);
+        }
     }
 
     /// Notes the friend's messages up to `up_to` as read by us; gives the highest of their numbers between the devices, if any is new.
@@ -326,7 +467,7 @@ impl History {
         up_to: u64,
         batch: &mut Batch,
     ) -> Result<Option<u64>, HistoryError> {
-        let Some(chat) = self.chats.get_mut(&contact) else {
+        let Some(mut chat) = self.chats.get(&contact).cloned() else {
             return Ok(None);
         };
         let up_to = up_to.min(chat.last_seq);
@@ -343,12 +484,12 @@ impl History {
                 if seq > up_to {
                     break 'pages;
                 }
-                let mut message: MessageRow = parse(Table::Messages, &row.value)?;
+                let mut message = self.newest(contact, seq, &row.value)?;
                 if message.direction == Direction::In && message.state != MessageState::Read {
                     message.state = MessageState::Read;
                     highest = highest.max(Some(message.conv_seq));
                     chat.unread = chat.unread.saturating_sub(1);
-                    store_message(contact, seq, &message, batch);
+                    self.put(contact, seq, &message, batch);
                 }
             }
             match page.rows.last() {
@@ -357,7 +498,11 @@ impl History {
             }
         }
         chat.read_seq = up_to;
-        store_chat(contact, chat, batch);
+        // A message that came late has a lower number than others that were read before: a mark never goes back.
+        let highest = highest.map(|highest| highest.max(chat.told));
+        chat.told = highest.unwrap_or(chat.told);
+        store_chat(contact, &chat, batch);
+        self.chats.insert(contact, chat);
         Ok(highest)
     }
 
@@ -384,6 +529,23 @@ impl History {
                 Ok(())
             },
         )?;
+        let fresh: Vec<u64> = self
+            .fresh
+            .range((contact, 0)..=(contact, u64::MAX))
+            .map(|((_, seq), _)| *seq)
+            .collect();
+        for seq in fresh {
+            if let Some(row) = self.fresh.remove(&(contact, seq)) {
+                batch.delete(Table::Messages, &message_key(contact.0.into(), seq));
+                if let Some(id) = message_id(&row.id) {
+                    batch.delete(Table::MessageIds, id.as_bytes());
+                    self.fresh_places.remove(&id);
+                    self.on_their_way.pop(&id);
+                }
+            }
+        }
+        self.passed.retain(|(of, _), _| *of != contact);
+        self.gone.insert(contact);
         self.chats.remove(&contact);
         batch.delete(Table::Chats, &seq_key(contact.0.into()));
         Ok(())

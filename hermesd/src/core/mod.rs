@@ -172,10 +172,10 @@ impl Owner {
     }
 
     fn close(&mut self) {
-        if let Some(open) = self.open.take() {
-            if let Err(error) = open.store.close() {
-                tracing::warn!(%error, "the store was not closed in good order");
-            }
+        if let Some(open) = self.open.take()
+            && let Err(error) = open.store.close()
+        {
+            tracing::warn!(%error, "the store was not closed in good order");
         }
     }
 }

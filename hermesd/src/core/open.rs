@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use hermes_api::types::MessageState;
 
+use hermes_underworld::proto::effect::Effect;
 use hermes_underworld::proto::{ContactId, LoadError, NameError, Now, Underworld};
 use hermes_wire::Network;
 use hermes_wire::ids::MessageId;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use super::history::{ChatRow, History};
+use super::history::{ChatRow, History, HistoryError};
 use super::rows;
 use super::waiting::Waiting;
 use crate::net::NetInput;
@@ -47,7 +48,13 @@ pub struct Open {
     pub(super) history: History,
     /// What this cycle commits.
     pub(super) batch: Batch,
+    /// What the network shall do once it is committed.
+    pub(super) effects: Vec<Effect>,
+    /// Why this cycle cannot be committed.
+    pub(super) broken: Option<HistoryError>,
     pub(super) waiting: Waiting,
+    /// States of this cycle, for those who wait for them.
+    pub(super) reached: Vec<(MessageId, MessageState)>,
     pub(super) notices: Notices,
     pub(super) head: watch::Sender<u64>,
     /// Idempotency keys of this cycle, which the store does not know yet.
@@ -121,7 +128,10 @@ impl Open {
             store,
             history,
             batch: Batch::new(),
+            effects: Vec::new(),
+            broken: None,
             waiting: Waiting::default(),
+            reached: Vec::new(),
             notices,
             head,
             noted: HashMap::new(),

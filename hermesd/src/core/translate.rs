@@ -11,7 +11,7 @@ use hermes_wire::ids::MessageId;
 use hermes_wire::packet::FrameKind;
 
 use super::Open;
-use super::history::{HistoryError, MessageRow};
+use super::history::{HistoryError, MessageRow, Said};
 
 /// The id of a contact, and of its chat, as the interface writes it.
 #[must_use]
@@ -69,10 +69,7 @@ impl Open {
 
     fn received(&mut self, received: &Received, now: Now) -> Result<(), HistoryError> {
         match chat::read(received) {
-            Message::Text(text) => {
-                let (sent_ms, id) = (received.sent_at_ms, received.msg_id);
-                self.show(received.contact, id, received.conv_seq, text, sent_ms, now);
-            }
+            Message::Text(text) => self.show(received, text, now),
             Message::Read { up_to } => {
                 let changed = self.history.read_by_friend(
                     &self.store,
@@ -87,14 +84,7 @@ impl Open {
             Message::Unknown => {}
             Message::NeedsNewer => {
                 let text = "(a message that needs a newer version of Hermes)".to_owned();
-                self.show(
-                    received.contact,
-                    received.msg_id,
-                    received.conv_seq,
-                    text,
-                    received.sent_at_ms,
-                    now,
-                );
+                self.show(received, text, now);
             }
             Message::Malformed(error) => {
                 tracing::debug!(%error, "a frame breaks the form of its kind")
@@ -103,26 +93,19 @@ impl Open {
         Ok(())
     }
 
-    fn show(
-        &mut self,
-        contact: ContactId,
-        id: MessageId,
-        conv_seq: u64,
-        text: String,
-        sent_ms: u64,
-        now: Now,
-    ) {
+    fn show(&mut self, received: &Received, text: String, now: Now) {
+        let contact = received.contact;
         let name = self.name_of(contact).unwrap_or_default();
         self.history.name(contact, &name, &mut self.batch);
-        let (seq, row) = self.history.add_theirs(
-            contact,
-            id,
-            conv_seq,
-            text,
-            sent_ms,
-            now.unix_ms,
-            &mut self.batch,
-        );
+        let said = Said {
+            id: received.msg_id,
+            conv_seq: received.conv_seq,
+            body: text,
+            sent_ms: received.sent_at_ms,
+        };
+        let (seq, row) = self
+            .history
+            .add_theirs(contact, said, now.unix_ms, &mut self.batch);
         let chat = contact_id(contact);
         let message = row.shown(&chat, &name, seq);
         self.notices.received(&chat, &name, &row.body);
@@ -142,7 +125,7 @@ impl Open {
 
     fn announce(&mut self, contact: ContactId, seq: u64, row: &MessageRow, now: Now) {
         if let Some(id) = super::history::message_id(&row.id) {
-            self.waiting.reached(&id, row.state);
+            self.reached.push((id, row.state));
         }
         let changed = api::MessageStateChanged {
             message_id: row.id.clone(),
@@ -205,7 +188,16 @@ impl Open {
                 };
                 tracing::warn!(contact = %contact_id(contact), what, "a contact did not come about");
             }
-            other => tracing::warn!(?other, "something that a person should know"),
+            Alarm::RolledBack { contact } => {
+                tracing::warn!(contact = %contact_id(contact), "this store is older than what was sent from it");
+            }
+            Alarm::RecoveryWhileAlive { contact } => {
+                tracing::warn!(contact = %contact_id(contact), "a recovery was asked for while the session is alive");
+            }
+            Alarm::RecoveryLimit { contact } => {
+                tracing::warn!(contact = %contact_id(contact), "the session was repaired too often today");
+            }
+            _ => tracing::warn!("something that this version has no words for"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! `contact.*`.
+//! `contact.*`: listing contacts and changing how they stand.
 
 use hermes_api::error::{ApiError, ErrorCode};
 use hermes_api::server::Registry;
@@ -178,6 +178,8 @@ fn remove(open: &mut Open, params: &ContactRemoveParams, now: Now) -> Result<Con
     let removed = change(open, &params.contact, |open, id| {
         open.underworld().remove(id, now)
     })?;
+    // What was said of the contact so far has its rows first, so that they are deleted and not written afterwards.
+    open.take_outputs(now);
     if params.history == HistoryFate::Delete {
         let (rows, store, batch) = open.history();
         rows.delete(store, info.id, batch)
