@@ -1,6 +1,6 @@
 //! A person at a daemon, for tests that are about people and not about programs.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -191,7 +191,16 @@ impl Person {
     ///
     /// When it does not start.
     pub fn start(&mut self) -> Result<()> {
-        self.daemon = Some(Daemon::launch(Daemon::command(&self.home)?)?);
+        self.start_by(Daemon::command(&self.home)?)
+    }
+
+    /// Starts the daemon again by a command of the caller's own.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub fn start_by(&mut self, command: Command) -> Result<()> {
+        self.daemon = Some(Daemon::launch(command)?);
         Ok(())
     }
 

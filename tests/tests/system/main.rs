@@ -7,6 +7,8 @@
 mod activation;
 mod conversation;
 mod crashes;
+#[cfg(target_os = "linux")]
+mod durable;
 mod edges;
 mod invites;
 mod kept;
