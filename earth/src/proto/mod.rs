@@ -15,6 +15,16 @@
 //!
 //! Deposits are filed by the time of their expiry in [`bucket`]s. A bucket whose time has passed is dropped whole.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
 pub mod admission;
 pub mod bucket;
 mod config;
