@@ -8,7 +8,7 @@ use hermes_wire::ids::{Epoch, Slot};
 use hermes_wire::slots::{leaf, root_of_path};
 use proptest::prelude::*;
 
-use crate::samples::*;
+use super::samples::*;
 
 #[test]
 fn every_friend_sees_the_owners_mailbox() {

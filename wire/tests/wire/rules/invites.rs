@@ -6,7 +6,7 @@ use hermes_wire::ids::{Epoch, IdentityKey, NodeKey};
 use hermes_wire::invite::{Entry, Invite, InviteError, InviteTerms, fingerprint};
 use hermes_wire::kdf::h;
 
-use crate::samples::*;
+use super::samples::*;
 
 fn parse(text: &str) -> Result<Invite, InviteError> {
     Invite::parse(text, &net(), NOW)

@@ -5,7 +5,7 @@ use hermes_wire::ids::Epoch;
 use hermes_wire::network::{NetworkError, Params, T0};
 use proptest::prelude::*;
 
-use crate::samples::NOW;
+use super::samples::NOW;
 
 fn refused(change: impl FnOnce(&mut Params)) -> &'static str {
     let mut params = Params::default();

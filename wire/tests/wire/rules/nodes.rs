@@ -12,7 +12,7 @@ use hermes_wire::sky::{Listed, SpreadItem, digest};
 use hermes_wire::{Network, earth, sky};
 use proptest::prelude::*;
 
-use crate::samples::*;
+use super::samples::*;
 
 fn signed(net: &Network, change: impl FnOnce(&mut RecordBody)) -> NodeRecord {
     let mut b = body(Role::Sky);

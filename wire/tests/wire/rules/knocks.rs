@@ -8,7 +8,7 @@ use hermes_wire::knock::{
 };
 use proptest::prelude::*;
 
-use crate::samples::*;
+use super::samples::*;
 
 const NONCE: [u8; 16] = [0x98; 16];
 

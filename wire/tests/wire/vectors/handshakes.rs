@@ -17,7 +17,7 @@ use hermes_wire::sign::sign;
 use hermes_wire::xwing::{CT_LEN, KemKey, encapsulate};
 use hermes_wire::{Network, kdf::Secret};
 
-use crate::case::{Case, cases, rnd32};
+use super::case::{Case, cases, rnd32};
 
 /// How the messages of a case hang together and what follows from them.
 fn check_schedule(net: &Network, case: &Case, psk: &[u8; 32]) -> Secret {

@@ -15,7 +15,7 @@ use hermes_wire::sky::{
     self, Announce, Departure, Digests, KeepersFound, List, Listed, Register, SpreadItem,
 };
 
-use crate::case::{Case, case, cases, rnd, rnd32};
+use super::case::{Case, case, cases, rnd, rnd32};
 
 /// The generation that the files' cases use, and its chain at epoch 324.
 fn alice(net: &Network) -> (Generation, Epoch, Chain) {
@@ -256,10 +256,10 @@ fn sky_body(net: &Network, case: &Case) {
         }
         "SPREAD" => {
             let record =
-                NodeRecord::decode(&crate::case::case("sky.json", "ANNOUNCE").hex("record"))
+                NodeRecord::decode(&super::case::case("sky.json", "ANNOUNCE").hex("record"))
                     .unwrap();
             let gone =
-                Departure::decode(&crate::case::case("sky.json", "departure").hex("item")).unwrap();
+                Departure::decode(&super::case::case("sky.json", "departure").hex("item")).unwrap();
             let items = vec![
                 SpreadItem::Record(Box::new(record)),
                 SpreadItem::Departure(gone),
@@ -267,7 +267,7 @@ fn sky_body(net: &Network, case: &Case) {
             same_sky_request(sky::SPREAD, &sky::Request::Spread(items), &body);
         }
         "DIGEST answer" => {
-            let node = NodeKey(crate::case::case("sky.json", "REGISTER").arr("node_key"));
+            let node = NodeKey(super::case::case("sky.json", "REGISTER").arr("node_key"));
             let ours = Digests {
                 sky: sky::digest([(node, 5)]),
                 earth: sky::digest([]),

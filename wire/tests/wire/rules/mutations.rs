@@ -11,7 +11,7 @@ use hermes_wire::receipt::Receipt;
 use hermes_wire::sign::{self, SignatureError};
 use hermes_wire::sky::{Announce, Departure, Register};
 
-use crate::samples::*;
+use super::samples::*;
 
 /// Changes each byte in two ways; `accepts` must take the original and nothing else.
 fn every_byte_counts(good: &[u8], accepts: impl Fn(&[u8]) -> bool) {

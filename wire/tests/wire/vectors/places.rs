@@ -15,7 +15,7 @@ use hermes_wire::node::{Addr, Flags, NodeRecord, NodeUri, RecordBody, Role};
 use hermes_wire::outer::deposit_nonce;
 use hermes_wire::receipt::{Receipt, ReceiptBatch, Receipted};
 
-use crate::case::{Case, cases, rnd, rnd32};
+use super::case::{Case, cases, rnd, rnd32};
 
 #[test]
 fn deposits_and_stamps() {
@@ -35,7 +35,7 @@ fn deposits_and_stamps() {
 
 /// The mailbox and write key that the file's cases use.
 fn destination(net: &Network, case: &Case) -> (Descriptor, Writer) {
-    let address = crate::case::case("address.json", "epoch 324");
+    let address = super::case::case("address.json", "epoch 324");
     let view = FriendAddress::decode(&address.hex("bundle"))
         .unwrap()
         .view(net, Epoch(324))

@@ -14,7 +14,7 @@ use hermes_wire::outer::{OuterError, open_body};
 use hermes_wire::receipt::{MAX_DEPTH, ReceiptBatch, Receipted};
 use proptest::prelude::*;
 
-use crate::samples::*;
+use super::samples::*;
 
 fn draft(bucket: Bucket) -> Draft<'static> {
     Draft {

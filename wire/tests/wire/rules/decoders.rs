@@ -17,7 +17,7 @@ use hermes_wire::receipt::Receipt;
 use hermes_wire::{address::FriendAddress, sky};
 use proptest::prelude::*;
 
-use crate::samples::*;
+use super::samples::*;
 
 /// Reads bytes and writes what was read.
 type Echo = Box<dyn Fn(&[u8]) -> Option<Vec<u8>>>;

@@ -7,7 +7,7 @@ use hermes_wire::mailbox::{mailbox_position, presence_position};
 use hermes_wire::network::Params;
 use hermes_wire::{Network, Wire, kdf, sign};
 
-use crate::case::{Case, cases};
+use super::case::{Case, cases};
 
 fn params(name: &str, p: Case) -> Params {
     let params = Params {
