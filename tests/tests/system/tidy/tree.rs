@@ -45,6 +45,8 @@ impl Source {
                 Inside::Attribute if text.starts_with("mod ") && text.ends_with('{') => {
                     Inside::Tests
                 }
+                // More attributes of the same module, over several lines perhaps.
+                Inside::Attribute if text.starts_with(["#", " ", ")"]) => Inside::Attribute,
                 Inside::Tests if text == "}" => Inside::LastBrace,
                 Inside::Tests => Inside::Tests,
                 _ => Inside::Code,
