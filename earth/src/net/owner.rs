@@ -75,8 +75,11 @@ pub(super) struct Owner {
 struct Waiting {
     next: u64,
     first: u64,
-    requests: Vec<Option<(Responder, u8, Option<OwnedSemaphorePermit>, u32)>>,
+    requests: Vec<Option<Asked>>,
 }
+
+/// A request: where the answer goes, its type, and for a page the permit and the most bytes.
+type Asked = (Responder, u8, Option<OwnedSemaphorePermit>, u32);
 
 impl Waiting {
     fn add(&mut self, responder: Responder, kind: u8) -> ReqId {
@@ -96,7 +99,7 @@ impl Waiting {
         ReqId(id)
     }
 
-    fn take(&mut self, req: ReqId) -> Option<(Responder, u8, Option<OwnedSemaphorePermit>, u32)> {
+    fn take(&mut self, req: ReqId) -> Option<Asked> {
         let index = usize::try_from(req.0.checked_sub(self.first)?).ok()?;
         self.requests.get_mut(index)?.take()
     }
@@ -245,10 +248,9 @@ impl Owner {
 
     /// Commits; on failure nothing of the cycle counts and the index is rebuilt from what the disk has.
     fn commit(&mut self, writes: Vec<crate::proto::Write>) -> bool {
-        if self.store.is_none() && !self.reopen() {
-            return false;
-        }
         let Some(store) = &self.store else {
+            // These writes are of an index that is given up: the one that is rebuilt does not know them, so none of them may count.
+            self.reopen();
             return false;
         };
         match store.commit(writes) {

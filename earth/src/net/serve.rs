@@ -255,12 +255,19 @@ async fn tell_missed(channel: Channel, missed: Arc<Mutex<BTreeMap<u16, u64>>>, h
         deposit: &[],
     }
     .encode(&mut body);
-    let told = channel.push(earth::ARRIVED, &body).await;
-    missed
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&handle);
-    if let Err(error) = told {
-        tracing::debug!(%error, "a watcher is gone");
+    let last = |missed: &BTreeMap<u16, u64>| missed.get(&handle).copied();
+    loop {
+        let before = last(&missed.lock().unwrap_or_else(PoisonError::into_inner));
+        let told = channel.push(earth::ARRIVED, &body).await;
+        let mut missed = missed.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was not pushed after the word went out may come after the fetch that it leads to.
+        if told.is_ok() && last(&missed) != before {
+            continue;
+        }
+        missed.remove(&handle);
+        if let Err(error) = told {
+            tracing::debug!(%error, "a watcher is gone");
+        }
+        return;
     }
 }
