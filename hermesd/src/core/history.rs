@@ -660,3 +660,152 @@ fn store_message(contact: ContactId, seq: u64, row: &MessageRow, batch: &mut Bat
     let value = serde_json::to_vec(row).unwrap_or_default();
     batch.put(Table::Messages, &message_key(contact.0.into(), seq), value);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{OsEntropy, Store, Unlock};
+
+    const FRIEND: ContactId = ContactId(1);
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        store: Store,
+        history: History,
+        batch: Batch,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let entropy = Box::new(OsEntropy::new());
+            let store = Store::create(dir.path(), &Unlock::Insecure, entropy).unwrap();
+            Self {
+                history: History::load(&store).unwrap(),
+                _dir: dir,
+                store,
+                batch: Batch::new(),
+            }
+        }
+
+        fn commit(&mut self) {
+            self.store.commit(std::mem::take(&mut self.batch)).unwrap();
+            self.history.committed();
+        }
+
+        fn own(&mut self, n: u8) -> MessageId {
+            let id = MessageId([n; 16]);
+            let text = format!("text {n}");
+            self.history
+                .add_own(FRIEND, id, n.into(), text, 0, &mut self.batch);
+            id
+        }
+
+        fn theirs(&mut self, n: u8) {
+            let said = Said {
+                id: MessageId([n; 16]),
+                conv_seq: n.into(),
+                body: String::new(),
+                sent_ms: 0,
+            };
+            self.history.add_theirs(FRIEND, said, 0, &mut self.batch);
+        }
+
+        fn set(&mut self, id: MessageId, state: MessageState) -> bool {
+            // As the owner does it: what was read stays read.
+            let change = |row: &mut MessageRow| {
+                if row.state != MessageState::Read {
+                    row.state = state;
+                }
+            };
+            let changed = self
+                .history
+                .change(&self.store, id, change, &mut self.batch);
+            changed.unwrap().is_some()
+        }
+
+        fn read_up_to(&mut self, up_to: u64) -> usize {
+            let changed = self
+                .history
+                .read_by_friend(&self.store, FRIEND, up_to, &mut self.batch);
+            changed.unwrap().len()
+        }
+
+        fn state(&self, id: MessageId) -> Option<MessageState> {
+            let found = find(&self.store, &id).unwrap();
+            found.map(|(_, _, row)| row.state)
+        }
+    }
+
+    #[test]
+    fn what_one_cycle_says_in_any_order_ends_as_read() {
+        let mut bench = Bench::new();
+        let id = bench.own(1);
+        bench.commit();
+        bench.set(id, MessageState::Delivered);
+        assert_eq!(bench.read_up_to(1), 1);
+        assert!(!bench.set(id, MessageState::Delivered));
+        bench.commit();
+        assert_eq!(bench.state(id), Some(MessageState::Read));
+    }
+
+    #[test]
+    fn a_mark_counts_for_what_was_confirmed_only() {
+        let mut bench = Bench::new();
+        let (late, expired, read) = (bench.own(1), bench.own(2), bench.own(3));
+        bench.commit();
+        bench.set(expired, MessageState::Expired);
+        bench.set(read, MessageState::Delivered);
+        bench.commit();
+        assert_eq!(bench.read_up_to(3), 1);
+        bench.commit();
+        assert_eq!(bench.state(late), Some(MessageState::Queued));
+        assert_eq!(bench.state(expired), Some(MessageState::Expired));
+        assert_eq!(bench.state(read), Some(MessageState::Read));
+        // It came late, and then he read it.
+        bench.set(late, MessageState::Delivered);
+        bench.commit();
+        assert_eq!(bench.read_up_to(3), 1);
+        bench.commit();
+        assert_eq!(bench.state(late), Some(MessageState::Read));
+    }
+
+    #[test]
+    fn a_mark_of_ours_never_goes_back() {
+        let mut bench = Bench::new();
+        bench.theirs(5);
+        bench.commit();
+        let mark = |bench: &mut Bench| {
+            let told = bench
+                .history
+                .mark_read(&bench.store, FRIEND, u64::MAX, &mut bench.batch);
+            bench.commit();
+            told.unwrap()
+        };
+        assert_eq!(mark(&mut bench), Some(5));
+        bench.theirs(4);
+        bench.commit();
+        assert_eq!(bench.history.unread(), 1);
+        assert_eq!(mark(&mut bench), Some(5));
+        assert_eq!(mark(&mut bench), None);
+        assert_eq!(bench.history.unread(), 0);
+    }
+
+    #[test]
+    fn a_deleted_chat_is_not_written_again_by_what_follows_from_its_end() {
+        let mut bench = Bench::new();
+        let old = bench.own(1);
+        bench.commit();
+        let new = bench.own(2);
+        let deleted = bench.history.delete(&bench.store, FRIEND, &mut bench.batch);
+        deleted.unwrap();
+        assert!(!bench.set(old, MessageState::Failed));
+        assert!(!bench.set(new, MessageState::Failed));
+        bench.history.name(FRIEND, "bob", &mut bench.batch);
+        bench.commit();
+        assert_eq!((bench.state(old), bench.state(new)), (None, None));
+        let (rows, _) = page(&bench.store, FRIEND, None, None, 10).unwrap();
+        assert!(rows.is_empty());
+        assert_eq!(History::load(&bench.store).unwrap().chats().count(), 0);
+    }
+}
