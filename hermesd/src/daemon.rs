@@ -37,7 +37,6 @@ struct Inner {
     started: Time,
     clock: Instant,
     stop: watch::Sender<bool>,
-    warnings: Vec<String>,
     insecure: bool,
     passphrase: Option<Zeroizing<String>>,
 }
@@ -63,8 +62,6 @@ pub struct Parts {
     pub home: Home,
     /// Told when the daemon shall end.
     pub stop: watch::Sender<bool>,
-    /// What `status` should say.
-    pub warnings: Vec<String>,
     /// Whether a new store does without a passphrase unless the call says otherwise.
     pub insecure: bool,
     /// The passphrase of a new store unless the call gives one.
@@ -85,7 +82,6 @@ impl Daemon {
             started: time_now(),
             clock: Instant::now(),
             stop: parts.stop,
-            warnings: parts.warnings,
             insecure: parts.insecure,
             passphrase: parts.passphrase,
         }))
@@ -191,13 +187,20 @@ impl Daemon {
         let seed = seed()?;
         let loaded =
             tokio::task::spawn_blocking(move || Open::load(store, network, seed, notices, now()));
-        let open = loaded.await.map_err(|_| {
-            ApiError::new(ErrorCode::Internal, "loading failed; see the daemon's log")
-        })?;
-        self.0
-            .core
-            .open(Box::new(open.map_err(|error| unloadable(&error))?))
-            .await?;
+        let open = match loaded.await {
+            Ok(Ok(open)) => open,
+            failed => {
+                // The store is there all the same, and whoever asks again shall not hear that there is none.
+                if let Ok(locked) = Store::open(&self.0.paths.store_dir()) {
+                    *closed = ClosedStore::Locked(locked);
+                }
+                return Err(match failed {
+                    Ok(Err(error)) => unloadable(&error),
+                    _ => ApiError::new(ErrorCode::Internal, "loading failed; see the daemon's log"),
+                });
+            }
+        };
+        self.0.core.open(Box::new(open)).await?;
         *closed = ClosedStore::Open;
         Ok(())
     }
@@ -430,8 +433,15 @@ impl Daemon {
             started_at: inner.started,
             pid: std::process::id(),
             socket: inner.paths.socket().display().to_string(),
-            warnings: inner.warnings.clone(),
+            warnings: self.warnings(),
         }
+    }
+
+    /// What a person should know.
+    fn warnings(&self) -> Vec<String> {
+        let lost = "no sky node is known: give one with --sky, or accept a friend's invite";
+        let is_lost = self.0.net.is_lost();
+        is_lost.then(|| lost.to_owned()).into_iter().collect()
     }
 
     /// The directory of the store, for the doctor.

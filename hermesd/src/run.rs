@@ -11,7 +11,7 @@ use hermes_api::paths::{Paths, Sources};
 use hermes_api::server::{Limits, ListenError, Listener, Options, serve};
 use hermes_api::types::{EventData, ServerShutdown};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
@@ -77,7 +77,13 @@ pub async fn run(args: Run) -> Result<(), Failure> {
     let (phase, phases) = watch::channel(Phase::Empty);
     let (inputs, queue) = mpsc::channel(INPUTS_MAX);
     let listen_at = args.listen(home.network.is_diverse());
-    let net = NetHandle::start(home.network.clone(), listen_at, &home.sky, inputs.clone());
+    let net = NetHandle::start(
+        home.network.clone(),
+        listen_at,
+        &home.sky,
+        paths.state_dir().join("sky.list"),
+        inputs.clone(),
+    );
     let core = CoreHandle::new(inputs, phases, phase.clone());
     let owner = Owner::new(
         queue,
@@ -107,7 +113,6 @@ pub async fn run(args: Run) -> Result<(), Failure> {
         core: core.clone(),
         net,
         keep: keep.clone(),
-        warnings: warnings(&home),
         paths,
         home,
         stop,
@@ -125,20 +130,24 @@ pub async fn run(args: Run) -> Result<(), Failure> {
             ..Options::new(env!("CARGO_PKG_VERSION"))
         },
     );
+    let signals = Signals::take().status(IO)?;
     announce(&daemon);
     tokio::spawn(watchdog(core.clone()));
 
-    let ended = wait(stopping, failing).await;
+    let ended = wait(signals, stopping, failing).await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     if ended {
         farewell(&core).await;
     }
-    keep.leave().await;
     served.stop();
-    served.stopped().await;
-    daemon.net().end();
-    core.stop().await;
-    let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    within("the keeper", keep.leave()).await;
+    within("clients", served.stopped()).await;
+    within("the network", daemon.net().leave()).await;
+    let stopped = async {
+        core.stop().await;
+        let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    };
+    within("the store", stopped).await;
     if ended {
         Ok(())
     } else {
@@ -227,16 +236,6 @@ fn listen(paths: &Paths) -> Result<Listener, Failure> {
     }
 }
 
-fn warnings(home: &Home) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if home.sky.is_empty() {
-        warnings.push(
-            "no sky node is known: give one with --sky, or accept a friend's invite".to_owned(),
-        );
-    }
-    warnings
-}
-
 fn announce(daemon: &Daemon) {
     let locked = matches!(daemon.core().phase(), Phase::Locked);
     let status = if locked {
@@ -263,14 +262,40 @@ async fn watchdog(core: CoreHandle) {
     }
 }
 
+/// How long each step of the end may take; what is accepted is on the disk already.
+const STEP: Duration = Duration::from_secs(5);
+
+async fn within(what: &str, step: impl Future<Output = ()>) {
+    if tokio::time::timeout(STEP, step).await.is_err() {
+        tracing::warn!(what, "it does not end in time and is left behind");
+    }
+}
+
+/// Signals that end the daemon. They are taken before `ready` is printed, so that none is missed.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// True when somebody asked to stop, false when the disk failed.
-async fn wait(mut stopping: watch::Receiver<bool>, mut failing: watch::Receiver<bool>) -> bool {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return stopping.wait_for(|stop| *stop).await.is_ok();
-    };
+async fn wait(
+    signals: Signals,
+    mut stopping: watch::Receiver<bool>,
+    mut failing: watch::Receiver<bool>,
+) -> bool {
+    let Signals {
+        mut terminate,
+        mut interrupt,
+    } = signals;
     tokio::select! {
         _ = terminate.recv() => true,
         _ = interrupt.recv() => {

@@ -1,6 +1,6 @@
 //! The task that turns effects into tasks of their own, and wishes into the right set of them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,20 +13,25 @@ use tokio::task::AbortHandle;
 
 use super::keepers::Keepers;
 use super::presence::Presences;
-use super::reading::{Ask, Reader};
+use super::reading::Reader;
 use super::{NetInput, Order, Shared, depositing, reading};
 
 /// How often things without use are looked at.
 const PRUNE: Duration = Duration::from_secs(15);
 
+/// How long links may take to end when everything does.
+const LINKS_PATIENCE: Duration = Duration::from_millis(500);
+
 pub(super) struct Director {
     shared: Arc<Shared>,
     open: bool,
     presences: Presences,
-    readers: HashMap<MailboxId, Reader>,
-    deposits: HashMap<DepositOp, AbortHandle>,
+    readers: BTreeMap<MailboxId, Reader>,
+    /// Mailboxes for which there was no socket; they are tried again.
+    unread: Vec<MailboxWish>,
+    deposits: BTreeMap<DepositOp, AbortHandle>,
     /// Connections to the keepers of friends' mailboxes.
-    writers: HashMap<MailboxId, Arc<Keepers>>,
+    writers: BTreeMap<MailboxId, Arc<Keepers>>,
 }
 
 impl Director {
@@ -35,9 +40,10 @@ impl Director {
             presences: Presences::new(shared.clone()),
             shared,
             open: false,
-            readers: HashMap::new(),
-            deposits: HashMap::new(),
-            writers: HashMap::new(),
+            readers: BTreeMap::new(),
+            unread: Vec::new(),
+            deposits: BTreeMap::new(),
+            writers: BTreeMap::new(),
         }
     }
 
@@ -48,10 +54,16 @@ impl Director {
                 order = orders.recv() => match order {
                     None => return,
                     Some(Order::Begin) => self.begin(),
-                    Some(Order::End) => self.end().await,
+                    Some(Order::End(done)) => {
+                        self.end().await;
+                        if let Some(done) = done {
+                            let _ = done.send(());
+                        }
+                    }
                     Some(Order::Effect(effect)) if self.open => self.carry_out(*effect),
                     Some(Order::Effect(_)) => {}
                 },
+                () = self.presences.changed() => self.presences.settle(),
                 _ = prune.tick(), if self.open => self.prune().await,
             }
         }
@@ -65,14 +77,19 @@ impl Director {
     async fn end(&mut self) {
         self.open = false;
         self.readers.clear();
-        for (_, task) in self.deposits.drain() {
+        self.unread.clear();
+        for task in std::mem::take(&mut self.deposits).into_values() {
             task.abort();
         }
-        for (_, keepers) in self.writers.drain() {
-            keepers.close().await;
-        }
-        self.presences.clear().await;
+        let closing: tokio::task::JoinSet<()> = std::mem::take(&mut self.writers)
+            .into_values()
+            .map(|keepers| async move { keepers.close().await })
+            .collect();
+        closing.join_all().await;
+        // Links go through the endpoints of the presences, so they end first.
         self.shared.links.close_all();
+        let _ = tokio::time::timeout(LINKS_PATIENCE, self.shared.links.all_closed()).await;
+        self.presences.clear();
     }
 
     fn carry_out(&mut self, effect: Effect) {
@@ -119,16 +136,23 @@ impl Director {
     }
 
     fn read(&mut self, wishes: Vec<MailboxWish>) {
+        self.unread.clear();
         self.readers
             .retain(|mailbox, _| wishes.iter().any(|wish| wish.mailbox == *mailbox));
         for wish in wishes {
             match self.readers.get(&wish.mailbox) {
-                Some(reader) => {
-                    let _ = reader.asks.send(Ask::Reading(wish.reading));
-                }
+                Some(reader) => reader.wish(wish.reading),
                 None => {
-                    self.readers
-                        .insert(wish.mailbox, Reader::start(self.shared.clone(), wish));
+                    let mailbox = wish.mailbox;
+                    match Reader::start(self.shared.clone(), wish.clone()) {
+                        Ok(reader) => {
+                            self.readers.insert(mailbox, reader);
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "no socket for a mailbox");
+                            self.unread.push(wish);
+                        }
+                    }
                 }
             }
         }
@@ -171,9 +195,7 @@ impl Director {
 
     fn forward(&self, kind: u8, request: OwnerRequest) {
         match self.readers.get(&request.mailbox) {
-            Some(reader) => {
-                let _ = reader.asks.send(Ask::Forward(kind, request.request));
-            }
+            Some(reader) => reader.forward(kind, request),
             None => {
                 tokio::spawn(reading::forward_once(self.shared.clone(), kind, request));
             }
@@ -191,7 +213,16 @@ impl Director {
         }
         for mailbox in idle {
             if let Some(keepers) = self.writers.remove(&mailbox) {
-                keepers.close().await;
+                // Beside the orders, which must not wait for it.
+                tokio::spawn(async move { keepers.close().await });
+            }
+        }
+        for wish in std::mem::take(&mut self.unread) {
+            match Reader::start(self.shared.clone(), wish.clone()) {
+                Ok(reader) => {
+                    self.readers.insert(wish.mailbox, reader);
+                }
+                Err(_) => self.unread.push(wish),
             }
         }
     }

@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use data_encoding::BASE32_NOPAD;
 use hermes_api::types::{EarthNode, NetEarthResponse, NetSkyResponse, SkyNode, Time};
-use hermes_link::{Endpoint, EndpointConfig, Profile};
+use hermes_link::{Endpoint, EndpointConfig, PeerKey, Profile};
 use hermes_ring::{Ring, Rules, Seat};
 use hermes_sky::client::{SkyClient, SkyError};
 use hermes_wire::Network;
@@ -21,10 +22,14 @@ use hermes_wire::node::{NodeRecord, NodeUri, Role};
 use tokio::sync::{Notify, watch};
 
 use super::keepers::client_addr;
+use super::remembered::{REMEMBERED_MAX, Remembered};
 use super::{NetInput, Shared};
 
 /// How long one sky node may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long its lists may take.
+const LISTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Sky nodes that are asked, so that one alone cannot hide others.
 const ASKED: usize = 2;
@@ -48,6 +53,10 @@ pub(super) struct Directory {
     listen: SocketAddr,
     known: Mutex<Known>,
     doubted: Notify,
+    /// Somebody gave nodes to begin with: they are asked at once.
+    given: Notify,
+    /// Where learned nodes are kept.
+    file: PathBuf,
     /// How often the lists were fetched.
     fetched: watch::Sender<u64>,
 }
@@ -55,6 +64,9 @@ pub(super) struct Directory {
 #[derive(Default)]
 struct Known {
     configured: Vec<NodeUri>,
+    remembered: Remembered,
+    /// Rounds in a row in which nobody answered.
+    failed: usize,
     sky: Ring<NodeRecord>,
     earth: Ring<NodeRecord>,
     /// Sky nodes that answered in the last round.
@@ -63,11 +75,33 @@ struct Known {
     task: Option<tokio::task::AbortHandle>,
 }
 
+/// Where a sky node is, and what is known of its key.
+#[derive(Debug, Clone, Copy)]
+struct Door {
+    addr: SocketAddr,
+    key: PeerKey,
+}
+
+impl Door {
+    fn of(uri: &NodeUri) -> Self {
+        Self {
+            addr: uri.addr.socket(),
+            key: PeerKey::Exact(*uri.node.as_bytes()),
+        }
+    }
+}
+
 impl Directory {
-    pub(super) fn new(network: Network, listen: SocketAddr, sky: &[NodeUri]) -> Self {
+    pub(super) fn new(
+        network: Network,
+        listen: SocketAddr,
+        sky: &[NodeUri],
+        file: PathBuf,
+    ) -> Self {
         let (fetched, _) = watch::channel(0);
         let known = Known {
             configured: sky.to_vec(),
+            remembered: Remembered::read(&file),
             ..Known::default()
         };
         Self {
@@ -75,6 +109,8 @@ impl Directory {
             listen,
             known: Mutex::new(known),
             doubted: Notify::new(),
+            given: Notify::new(),
+            file,
             fetched,
         }
     }
@@ -99,7 +135,44 @@ impl Directory {
             }
         }
         drop(known);
-        self.doubted.notify_one();
+        self.given.notify_one();
+    }
+
+    /// Nodes that an invite names.
+    pub(super) fn add_entries(&self, entries: &[Entry]) {
+        let mut known = self.known();
+        let before = known.remembered.entries.len();
+        for entry in entries {
+            if !known.remembered.entries.contains(entry) {
+                known.remembered.entries.push(*entry);
+            }
+        }
+        let over = known.remembered.entries.len();
+        if over == before {
+            return;
+        }
+        known
+            .remembered
+            .entries
+            .drain(..over.saturating_sub(REMEMBERED_MAX));
+        let remembered = known.remembered.clone();
+        drop(known);
+        self.keep(remembered);
+        self.given.notify_one();
+    }
+
+    /// Whether nobody has ever named a sky node here.
+    pub(super) fn is_lost(&self) -> bool {
+        self.doors().is_empty()
+    }
+
+    fn keep(&self, remembered: Remembered) {
+        let path = self.file.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = remembered.write(&path) {
+                tracing::warn!(%error, "the list of sky nodes is not kept");
+            }
+        });
     }
 
     /// A node on the lists did not answer, or they are too short.
@@ -170,6 +243,7 @@ impl Directory {
             known
                 .configured
                 .iter()
+                .chain(&known.remembered.listed)
                 .filter(|uri| !uris.iter().any(|known| known.node == uri.node))
                 .copied()
                 .collect::<Vec<_>>(),
@@ -224,8 +298,9 @@ impl Directory {
         }
     }
 
-    /// The order in which sky nodes are asked: those that answered last, the others on the list, the configured ones.
-    fn to_ask(&self) -> Vec<NodeUri> {
+    /// Sky nodes in the order in which they are asked: those that answered last, the configured ones, the others on the list, those that
+    /// were on it before, and those that invites named.
+    fn doors(&self) -> Vec<Door> {
         let known = self.known();
         let records = known.sky.iter().map(|member| &member.value);
         let (good, other): (Vec<_>, Vec<_>) =
@@ -233,10 +308,30 @@ impl Directory {
         let mut uris: Vec<NodeUri> = good.into_iter().filter_map(NodeRecord::uri).collect();
         uris.extend(known.configured.iter().copied());
         uris.extend(other.into_iter().filter_map(NodeRecord::uri));
+        uris.extend(known.remembered.listed.iter().copied());
         let mut taken = HashSet::new();
         uris.retain(|uri| taken.insert(uri.node));
-        uris.truncate(TRIED_MAX);
-        uris
+        let entries = known.remembered.entries.iter().filter(|entry| {
+            !uris
+                .iter()
+                .any(|uri| uri.addr == entry.addr && entry.matches(&uri.node))
+        });
+        let named = entries.map(|entry| Door {
+            addr: entry.addr.socket(),
+            key: PeerKey::HashPrefix(entry.key_hash),
+        });
+        uris.iter().map(Door::of).chain(named).collect()
+    }
+
+    /// Those that are asked in one round. After rounds without an answer others have their turn.
+    fn to_ask(&self) -> Vec<Door> {
+        let mut doors = self.doors();
+        if !doors.is_empty() {
+            let turn = (self.known().failed * TRIED_MAX) % doors.len();
+            doors.rotate_left(turn);
+        }
+        doors.truncate(TRIED_MAX);
+        doors
     }
 
     /// Takes up what the nodes of one round said.
@@ -261,7 +356,21 @@ impl Directory {
             .map(|member| member.seat.key)
             .collect();
         known.seen.retain(|node, _| listed.contains(node));
+        let listed: Vec<NodeUri> = known
+            .sky
+            .iter()
+            .filter_map(|member| member.value.uri())
+            .take(REMEMBERED_MAX)
+            .collect();
+        let changed = !listed.is_empty() && known.remembered.listed != listed;
+        if changed {
+            known.remembered.listed = listed;
+        }
+        let remembered = changed.then(|| known.remembered.clone());
         drop(known);
+        if let Some(remembered) = remembered {
+            self.keep(remembered);
+        }
         self.fetched.send_modify(|n| *n += 1);
     }
 }
@@ -307,6 +416,14 @@ async fn keep(shared: Arc<Shared>) {
         } else {
             pause = (pause * 2).min(PAUSE_MAX);
         }
+        {
+            let mut known = directory.known();
+            known.failed = if reached {
+                0
+            } else {
+                known.failed.wrapping_add(1) % 1_024
+            };
+        }
         if reached != online {
             online = reached;
             shared.tell(NetInput::Online(online)).await;
@@ -314,10 +431,18 @@ async fn keep(shared: Arc<Shared>) {
         let age = if reached { AGE_MAX } else { pause };
         tokio::select! {
             () = tokio::time::sleep(age) => {}
+            () = directory.given.notified() => {
+                pause = PAUSE;
+                directory.known().failed = 0;
+            }
             () = directory.doubted.notified() => {
                 // Many may doubt at once; one fetch answers them all.
                 let rest = pause.saturating_sub(started.elapsed());
-                tokio::time::sleep(rest).await;
+                let given = tokio::time::timeout(rest, directory.given.notified());
+                if given.await.is_ok() {
+                    pause = PAUSE;
+                    directory.known().failed = 0;
+                }
             }
         }
     }
@@ -325,7 +450,7 @@ async fn keep(shared: Arc<Shared>) {
 
 /// Asks sky nodes until enough have answered.
 async fn round(directory: &Directory) -> Vec<(NodeKey, Vec<NodeRecord>, Vec<NodeRecord>)> {
-    let mut answers = Vec::new();
+    let mut answers: Vec<(NodeKey, Vec<NodeRecord>, Vec<NodeRecord>)> = Vec::new();
     let mut asked = HashSet::new();
     let Ok(endpoint) = Endpoint::bind(EndpointConfig::new(
         client_addr(directory.listen),
@@ -336,32 +461,28 @@ async fn round(directory: &Directory) -> Vec<(NodeKey, Vec<NodeRecord>, Vec<Node
     let mut queue = directory.to_ask();
     while answers.len() < ASKED && !queue.is_empty() {
         let wanted = (ASKED - answers.len()).min(queue.len());
-        let batch: Vec<NodeUri> = queue.drain(..wanted).collect();
+        let batch: Vec<Door> = queue.drain(..wanted).collect();
         let mut running = tokio::task::JoinSet::new();
-        for uri in batch {
-            asked.insert(uri.node);
+        for door in batch {
+            asked.insert(door.addr);
             let (endpoint, network) = (endpoint.clone(), directory.network.clone());
-            running.spawn(async move {
-                lists(&endpoint, &network, &uri)
-                    .await
-                    .map(|(sky, earth)| (uri.node, sky, earth))
-            });
+            running.spawn(async move { lists(&endpoint, &network, door).await });
         }
         while let Some(done) = running.join_next().await {
             match done {
                 Ok(Ok(answer)) => {
                     // The first answer may name more nodes to ask.
-                    let more = answer
-                        .1
-                        .iter()
-                        .filter_map(NodeRecord::uri)
-                        .filter(|uri| !asked.contains(&uri.node));
-                    queue.extend(
-                        more.filter(|uri| !queue.iter().any(|known| known.node == uri.node))
-                            .take(TRIED_MAX)
-                            .collect::<Vec<_>>(),
-                    );
-                    answers.push(answer);
+                    for uri in answer.1.iter().filter_map(NodeRecord::uri).take(TRIED_MAX) {
+                        let door = Door::of(&uri);
+                        let is_new = !asked.contains(&door.addr)
+                            && !queue.iter().any(|known| known.addr == door.addr);
+                        if is_new {
+                            queue.push(door);
+                        }
+                    }
+                    if !answers.iter().any(|known| known.0 == answer.0) {
+                        answers.push(answer);
+                    }
                 }
                 Ok(Err(error)) => tracing::debug!(%error, "a sky node did not give its lists"),
                 Err(_) => {}
@@ -377,10 +498,18 @@ async fn round(directory: &Directory) -> Vec<(NodeKey, Vec<NodeRecord>, Vec<Node
 async fn lists(
     endpoint: &Endpoint,
     network: &Network,
-    uri: &NodeUri,
-) -> Result<(Vec<NodeRecord>, Vec<NodeRecord>), SkyError> {
-    let (client, _knocks) = SkyClient::connect(endpoint, network, uri, None, DIAL_TIMEOUT).await?;
-    let sky = client.list(Role::Sky).await?;
-    let earth = client.list(Role::Earth).await?;
-    Ok((sky, earth))
+    door: Door,
+) -> Result<(NodeKey, Vec<NodeRecord>, Vec<NodeRecord>), SkyError> {
+    let asking = async {
+        let (client, _knocks) =
+            SkyClient::connect_pinned(endpoint, network, door.addr, door.key, None, DIAL_TIMEOUT)
+                .await?;
+        let sky = client.list(Role::Sky).await?;
+        let earth = client.list(Role::Earth).await?;
+        Ok((client.node(), sky, earth))
+    };
+    // A node that answers page after page, and each of them late, is not waited for.
+    tokio::time::timeout(LISTS_TIMEOUT, asking)
+        .await
+        .map_err(|_| SkyError::Timeout)?
 }

@@ -1,6 +1,6 @@
 //! Connections to keepers for one mailbox, all from one endpoint of their own.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub(super) fn client_addr(listen: SocketAddr) -> SocketAddr {
 pub(super) struct Keepers {
     network: Network,
     endpoint: Endpoint,
-    open: Mutex<HashMap<NodeKey, Slot>>,
+    open: Mutex<BTreeMap<NodeKey, Slot>>,
 }
 
 type Slot = Arc<Mutex<Option<(EarthClient, Instant)>>>;
@@ -76,8 +76,8 @@ impl Keepers {
     /// Closes connections that were not used lately, but for those in `keep`; gives whether any is left.
     pub(super) async fn prune(&self, keep: &[NodeKey]) -> bool {
         let mut open = self.open.lock().await;
-        let mut left = HashMap::new();
-        for (node, slot) in open.drain() {
+        let mut left = BTreeMap::new();
+        for (node, slot) in std::mem::take(&mut *open) {
             let Ok(mut held) = slot.try_lock() else {
                 left.insert(node, slot);
                 continue;
@@ -102,13 +102,16 @@ impl Keepers {
 
     /// Closes everything.
     pub(super) async fn close(&self) {
-        for (_, slot) in self.open.lock().await.drain() {
+        let slots = std::mem::take(&mut *self.open.lock().await);
+        let mut closing = tokio::task::JoinSet::new();
+        for slot in slots.into_values() {
             if let Ok(mut held) = slot.try_lock()
                 && let Some((client, _)) = held.take()
             {
-                client.close().await;
+                closing.spawn(async move { client.close().await });
             }
         }
+        closing.join_all().await;
         self.endpoint
             .shutdown(hermes_link::CLOSE_DONE, Duration::from_millis(200))
             .await;

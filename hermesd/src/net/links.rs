@@ -1,6 +1,6 @@
 //! Direct links to friends: packets out, packets in, pings.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,19 +17,37 @@ use crate::core::Input;
 /// Links at once. Underworld keeps one or two a contact.
 const LINKS_MAX: usize = 512;
 
+/// How long a link that is closed may take to send what waits.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// All links that stand.
 pub(super) struct Links {
     inputs: mpsc::Sender<Input>,
     next: AtomicU64,
-    open: Arc<Mutex<HashMap<LinkId, Link>>>,
+    open: Arc<Mutex<BTreeMap<LinkId, Link>>>,
     changes: watch::Sender<u64>,
 }
 
 #[derive(Clone)]
 struct Link {
     channel: Channel,
+    connection: Connection,
     /// Packets in their order; underworld's window bounds how many wait.
     out: mpsc::UnboundedSender<Out>,
+}
+
+impl Link {
+    /// Ends it after what was sent; a friend who does not read cannot hold it open.
+    fn close(&self) {
+        let _ = self.out.send(Out::Close);
+        let connection = self.connection.clone();
+        tokio::spawn(async move {
+            let over = tokio::time::timeout(CLOSE_PATIENCE, connection.closed());
+            if over.await.is_err() {
+                connection.close(CLOSE_DONE, "");
+            }
+        });
+    }
 }
 
 enum Out {
@@ -60,6 +78,7 @@ impl Links {
             link,
             Link {
                 channel: channel.clone(),
+                connection: connection.clone(),
                 out,
             },
         ) {
@@ -106,13 +125,23 @@ impl Links {
 
     pub(super) fn close(&self, link: LinkId) {
         if let Some(link) = self.lock().get(&link) {
-            let _ = link.out.send(Out::Close);
+            link.close();
         }
     }
 
     pub(super) fn close_all(&self) {
         for link in self.lock().values() {
-            let _ = link.out.send(Out::Close);
+            link.close();
+        }
+    }
+
+    /// Waits until no link is left.
+    pub(super) async fn all_closed(&self) {
+        let mut changes = self.changes();
+        while !self.lock().is_empty() {
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     }
 
@@ -126,7 +155,7 @@ impl Links {
         (!answer.is_error()).then(|| started.elapsed())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<LinkId, Link>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LinkId, Link>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

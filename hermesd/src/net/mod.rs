@@ -17,8 +17,10 @@ mod keepers;
 mod links;
 mod presence;
 mod reading;
+mod remembered;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +34,7 @@ use hermes_wire::channel::ErrorCode;
 use hermes_wire::ids::{MailboxId, NodeKey, PresenceKey};
 use hermes_wire::invite::Entry;
 use hermes_wire::node::NodeUri;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::Input;
 use directory::Directory;
@@ -135,7 +137,7 @@ enum Order {
     /// The store is open: effects follow.
     Begin,
     /// The store is closed: everything ends.
-    End,
+    End(Option<oneshot::Sender<()>>),
     Effect(Box<Effect>),
 }
 
@@ -178,17 +180,19 @@ pub(crate) struct Gauges {
 }
 
 impl NetHandle {
-    /// Starts the network side; it does nothing until the first [`Self::begin`].
+    /// Starts the network side; it does nothing until the first [`Self::begin`]. Sky nodes that it learns are kept in the file
+    /// `remembered`.
     #[must_use]
     pub fn start(
         network: Network,
         listen: SocketAddr,
         sky: &[NodeUri],
+        remembered: PathBuf,
         inputs: mpsc::Sender<Input>,
     ) -> Self {
         let (orders, queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            directory: Directory::new(network.clone(), listen, sky),
+            directory: Directory::new(network.clone(), listen, sky, remembered),
             network,
             listen,
             inputs: inputs.clone(),
@@ -206,7 +210,15 @@ impl NetHandle {
 
     /// The store is closed.
     pub fn end(&self) {
-        let _ = self.orders.send(Order::End);
+        let _ = self.orders.send(Order::End(None));
+    }
+
+    /// The daemon ends; done when friends, sky and keepers have been told.
+    pub async fn leave(&self) {
+        let (done, left) = oneshot::channel();
+        if self.orders.send(Order::End(Some(done))).is_ok() {
+            let _ = left.await;
+        }
     }
 
     /// Carries out an effect. The owner's own windows bound how many wait.
@@ -217,6 +229,17 @@ impl NetHandle {
     /// Sky nodes more to begin with.
     pub fn add_sky(&self, sky: &[NodeUri]) {
         self.shared.directory.add_sky(sky);
+    }
+
+    /// Sky nodes that an invite has named; they are remembered.
+    pub fn add_entries(&self, entries: &[Entry]) {
+        self.shared.directory.add_entries(entries);
+    }
+
+    /// Whether nobody has ever named a sky node here.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.shared.directory.is_lost()
     }
 
     /// Sky nodes that an invite may name.

@@ -4,7 +4,7 @@
 //! presence node, and through it friends are dialled and expected. A key that is no longer wished for stays registered until another
 //! stands, and its endpoint until its links are over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +20,7 @@ use hermes_wire::ids::{Position, PresenceKey};
 use hermes_wire::knock::Knock;
 use hermes_wire::node::NodeRecord;
 use hermes_wire::sky::Knocked;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
@@ -48,19 +48,24 @@ const ANSWERS_MAX: usize = 256;
 /// All presences, and the meetings that go through them.
 pub(super) struct Presences {
     shared: Arc<Shared>,
-    open: HashMap<PresenceKey, Presence>,
+    open: BTreeMap<PresenceKey, Presence>,
     /// The presence through which friends are dialled and expected now.
     current: watch::Sender<Option<Station>>,
     answers: Arc<Mutex<HashMap<IncomingKnockId, IncomingKnock>>>,
-    next_knock: Arc<AtomicU64>,
+    next: Arc<AtomicU64>,
     expected: Arc<Expected>,
+    /// Told when a presence begins or ceases to stand.
+    news: Arc<Notify>,
 }
 
 /// What a presence has come to: an endpoint and its connection to sky.
 #[derive(Clone)]
 struct Station {
+    /// Rises with each that stands, so that the newest is known.
+    number: u64,
     endpoint: Endpoint,
     sky: SkyClient,
+    candidates: Vec<SocketAddr>,
 }
 
 struct Presence {
@@ -68,7 +73,7 @@ struct Presence {
     task: AbortHandle,
     /// Not wished for any more; ends when another one stands.
     leaving: bool,
-    stands: watch::Receiver<bool>,
+    stands: watch::Receiver<Option<Station>>,
 }
 
 impl Drop for Presence {
@@ -92,12 +97,18 @@ impl Presences {
         let (current, _) = watch::channel(None);
         Self {
             shared,
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             current,
             answers: Arc::default(),
-            next_knock: Arc::new(AtomicU64::new(1)),
+            next: Arc::new(AtomicU64::new(1)),
             expected: Arc::default(),
+            news: Arc::default(),
         }
+    }
+
+    /// Waits until a presence begins or ceases to stand.
+    pub(super) async fn changed(&self) {
+        self.news.notified().await;
     }
 
     /// Makes the presences those that are wished for.
@@ -118,32 +129,56 @@ impl Presences {
                 None => self.start(wish),
             }
         }
-        self.let_go();
+        self.settle();
     }
 
-    /// Ends those that are not wished for, if another one stands or none is wished for.
-    fn let_go(&mut self) {
-        let wished: Vec<&Presence> = self
-            .open
-            .values()
-            .filter(|presence| !presence.leaving)
-            .collect();
-        if wished.is_empty() || wished.iter().any(|presence| *presence.stands.borrow()) {
+    /// Ends those that are not wished for, if another one stands or none is wished for, and meets friends through the newest that
+    /// stands.
+    pub(super) fn settle(&mut self) {
+        let mut wished = self.open.values().filter(|presence| !presence.leaving);
+        let none_is_wished = wished.clone().next().is_none();
+        if none_is_wished || wished.any(|presence| presence.stands.borrow().is_some()) {
             self.open.retain(|_, presence| !presence.leaving);
         }
+        let newest = self
+            .open
+            .values()
+            .filter_map(|presence| presence.stands.borrow().clone())
+            .max_by_key(|station| station.number);
+        let number = |station: &Option<Station>| station.as_ref().map(|station| station.number);
+        if number(&newest) == number(&self.current.borrow()) {
+            return;
+        }
+        self.shared.gauges().registered_at = newest.as_ref().map(|station| station.sky.node());
+        let mut news = Vec::new();
+        match &newest {
+            Some(station) => {
+                news.push(NetInput::Candidates(station.candidates.clone()));
+                news.push(NetInput::Presence(PresenceState::Registered));
+            }
+            None => news.push(NetInput::Presence(PresenceState::Absent)),
+        }
+        self.current.send_replace(newest);
+        // The orders do not wait for the owner.
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            for input in news {
+                shared.tell(input).await;
+            }
+        });
     }
 
     fn start(&mut self, wish: PresenceWish) {
         let presence = wish.presence;
         let (wish, wishes) = watch::channel(wish);
-        let (stand, stands) = watch::channel(false);
+        let (stand, stands) = watch::channel(None);
         let task = Task {
             shared: self.shared.clone(),
             wishes,
             stand,
-            current: self.current.clone(),
+            news: self.news.clone(),
             answers: self.answers.clone(),
-            next_knock: self.next_knock.clone(),
+            next: self.next.clone(),
             expected: self.expected.clone(),
         };
         let task = tokio::spawn(task.run()).abort_handle();
@@ -159,7 +194,7 @@ impl Presences {
     }
 
     /// Ends everything.
-    pub(super) async fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.open.clear();
         self.expected.lock().clear();
         self.answers
@@ -180,7 +215,7 @@ impl Presences {
         _position: Position,
         knock: Vec<u8>,
     ) {
-        self.let_go();
+        self.settle();
         let (shared, mut current) = (self.shared.clone(), self.current.subscribe());
         tokio::spawn(async move {
             let sky = tokio::time::timeout(KNOCK_PATIENCE, standing(&mut current))
@@ -219,13 +254,14 @@ impl Presences {
 
     /// Lets a friend in who comes with this key.
     pub(super) fn expect(
-        &self,
+        &mut self,
         token: LinkToken,
         _tag: [u8; 16],
         seed: Zeroizing<[u8; 32]>,
         their_key: [u8; 32],
         ttl: Duration,
     ) {
+        self.settle();
         let Some(station) = self.current.borrow().clone() else {
             return;
         };
@@ -344,10 +380,10 @@ async fn first_of(
 struct Task {
     shared: Arc<Shared>,
     wishes: watch::Receiver<PresenceWish>,
-    stand: watch::Sender<bool>,
-    current: watch::Sender<Option<Station>>,
+    stand: watch::Sender<Option<Station>>,
+    news: Arc<Notify>,
     answers: Arc<Mutex<HashMap<IncomingKnockId, IncomingKnock>>>,
-    next_knock: Arc<AtomicU64>,
+    next: Arc<AtomicU64>,
     expected: Arc<Expected>,
 }
 
@@ -396,34 +432,16 @@ impl Task {
         let (sky, knocks) =
             SkyClient::connect_to(endpoint, &self.shared.network, node, None, SKY_TIMEOUT).await?;
         let lease = self.register(&sky).await?;
-        let candidates = candidates(endpoint, &sky);
-        self.shared.tell(NetInput::Candidates(candidates)).await;
-        self.current.send_replace(Some(Station {
+        self.stand.send_replace(Some(Station {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
             endpoint: endpoint.clone(),
             sky: sky.clone(),
+            candidates: candidates(endpoint, &sky),
         }));
-        self.shared.gauges().registered_at = Some(node.node);
-        self.stand.send_replace(true);
-        self.shared
-            .tell(NetInput::Presence(PresenceState::Registered))
-            .await;
+        self.news.notify_one();
         self.stay(&sky, knocks, lease).await;
-        self.stand.send_replace(false);
-        let was_current = self.current.send_if_modified(|current| {
-            let ours = current
-                .as_ref()
-                .is_some_and(|station| station.sky.node() == sky.node() && station.sky.is_closed());
-            if ours {
-                *current = None;
-            }
-            ours
-        });
-        if was_current {
-            self.shared.gauges().registered_at = None;
-            self.shared
-                .tell(NetInput::Presence(PresenceState::Absent))
-                .await;
-        }
+        self.stand.send_replace(None);
+        self.news.notify_one();
         Ok(())
     }
 
@@ -469,7 +487,7 @@ impl Task {
     }
 
     async fn knocked(&self, knock: IncomingKnock) {
-        let id = IncomingKnockId(self.next_knock.fetch_add(1, Ordering::Relaxed));
+        let id = IncomingKnockId(self.next.fetch_add(1, Ordering::Relaxed));
         let news = NetInput::IncomingKnock {
             id,
             presence: knock.presence,
@@ -556,9 +574,10 @@ async fn accept(shared: Arc<Shared>, endpoint: Endpoint, expected: Arc<Expected>
             };
             let found = expected.lock().remove(&key);
             let Some((token, _guard)) = found else { return };
-            match connection.accept_channel().await {
-                Ok(channel) => shared.links.take(token, connection, channel).await,
-                Err(_) => shared.tell(NetInput::DialFailed { token }).await,
+            let accepted = tokio::time::timeout(FRIEND_TIMEOUT, connection.accept_channel()).await;
+            match accepted {
+                Ok(Ok(channel)) => shared.links.take(token, connection, channel).await,
+                _ => shared.tell(NetInput::DialFailed { token }).await,
             }
         });
     }

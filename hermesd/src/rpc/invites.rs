@@ -49,7 +49,21 @@ pub(super) fn register(registry: &mut Registry, daemon: &Daemon) {
         }};
     }
     call!(InviteInspect, inspect);
-    call!(InviteAccept, accept);
+    let (core, net) = (daemon.core().clone(), daemon.net().clone());
+    registry.handle::<InviteAccept, _>(move |params, _| {
+        let (core, net) = (core.clone(), net.clone());
+        async move {
+            let named = params.invite.clone();
+            let accepted = core
+                .call(move |open, now| accept(open, &params, now))
+                .await?;
+            // Whoever has no other way into the network takes the inviter's.
+            if let Ok(invite) = named.trim().parse::<hermes_wire::invite::Invite>() {
+                net.add_entries(invite.nodes());
+            }
+            Ok(accepted)
+        }
+    });
     call!(InviteApprove, approve);
     call!(InviteList, list);
     call!(InviteRevoke, revoke);
