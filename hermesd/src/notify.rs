@@ -48,7 +48,8 @@ enum Order {
 /// Decides which notices there are; the owner's side.
 pub struct Notices {
     show: Show,
-    claims: HashMap<u32, String>,
+    /// What each connection that has ever looked at a chat looks at now.
+    claims: HashMap<u32, Option<String>>,
     cycle: Vec<Order>,
     desktop: mpsc::Sender<Order>,
 }
@@ -71,7 +72,13 @@ impl Notices {
 
     /// A message came; told at the end of the cycle.
     pub fn received(&mut self, chat: &str, name: &str, body: &str) {
-        if self.show == Show::Nothing || self.claims.values().any(|claimed| claimed == chat) {
+        if self.show == Show::Nothing
+            || self
+                .claims
+                .values()
+                .flatten()
+                .any(|claimed| claimed == chat)
+        {
             return;
         }
         let text = (self.show == Show::Preview)
@@ -94,16 +101,14 @@ impl Notices {
         }
     }
 
-    /// A user interface looks at a chat, or at none.
-    pub fn claim(&mut self, connection: u32, chat: Option<String>) {
-        match chat {
-            Some(chat) => {
-                self.claims.insert(connection, chat);
-            }
-            None => {
-                self.claims.remove(&connection);
-            }
-        }
+    /// A user interface looks at a chat, or at none; true if it is the connection's first word, so that its end has to be told once.
+    pub fn claim(&mut self, connection: u32, chat: Option<String>) -> bool {
+        self.claims.insert(connection, chat).is_none()
+    }
+
+    /// A connection has ended.
+    pub fn left(&mut self, connection: u32) {
+        self.claims.remove(&connection);
     }
 
     /// The cycle is on the disk.
@@ -216,11 +221,11 @@ mod tests {
     #[test]
     fn a_chat_that_somebody_looks_at_is_silent_and_a_read_one_is_closed() {
         let (mut notices, mut orders) = notices(Show::Sender);
-        notices.claim(7, Some("c1".to_owned()));
+        assert!(notices.claim(7, Some("c1".to_owned())));
         notices.received("c1", "bob", "x");
         notices.flush();
         assert!(orders.try_recv().is_err());
-        notices.claim(7, None);
+        assert!(!notices.claim(7, None), "its end is told already");
         notices.received("c1", "bob", "x");
         notices.read("c1");
         notices.flush();

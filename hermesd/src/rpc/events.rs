@@ -94,6 +94,8 @@ async fn subscribe(core: CoreHandle, params: EventsSubscribeParams, pending: Pen
         let shared = core.shared()?;
         let filter = Filter::new(&core, params.kinds, params.chats).await?;
         let place = start(&shared, params.after)?;
+        // A cursor that leads nowhere is told now: a subscription that just ends would look like a daemon that has gone.
+        read(&shared, place, 1).await?;
         Ok::<_, ApiError>((shared, filter, place))
     };
     match start.await {

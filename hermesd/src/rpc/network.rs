@@ -31,21 +31,21 @@ pub(super) fn register(registry: &mut Registry, daemon: &Daemon) {
         async move {
             let connection = caller.connection();
             let focused = params.focused;
-            core.call(move |open, _| {
-                let chat = match params.chat.filter(|_| focused) {
-                    Some(chat) => Some(contact_id(find_chat(open, &chat)?)),
-                    None => None,
-                };
-                open.notices().claim(connection, chat);
-                Ok(())
-            })
-            .await?;
-            if focused {
+            let first = core
+                .call(move |open, _| {
+                    let chat = match params.chat.filter(|_| focused) {
+                        Some(chat) => Some(contact_id(find_chat(open, &chat)?)),
+                        None => None,
+                    };
+                    Ok(open.notices().claim(connection, chat))
+                })
+                .await?;
+            if first {
                 tokio::spawn(async move {
                     caller.closed().await;
                     let _ = core
                         .call(move |open, _| {
-                            open.notices().claim(connection, None);
+                            open.notices().left(connection);
                             Ok(())
                         })
                         .await;
