@@ -46,7 +46,7 @@ impl Source {
                     Inside::Tests
                 }
                 // More attributes of the same module, over several lines perhaps.
-                Inside::Attribute if text.starts_with(["#", " ", ")"]) => Inside::Attribute,
+                Inside::Attribute if text.starts_with(['#', ' ', ')']) => Inside::Attribute,
                 Inside::Tests if text == "}" => Inside::LastBrace,
                 Inside::Tests => Inside::Tests,
                 _ => Inside::Code,
