@@ -237,3 +237,19 @@ async fn contradictions_are_refused_when_binding() {
         Err(BindError::Socket { .. })
     ));
 }
+
+#[tokio::test]
+async fn the_port_is_free_again_after_the_last_handle() {
+    let node = node(Alpn::Sky, Profile::Sky);
+    let addr = node.local_addr().unwrap();
+    let other_handle = node.clone();
+    drop(node);
+    assert!(std::net::UdpSocket::bind(addr).is_err());
+    drop(other_handle);
+    let rebound = async {
+        while std::net::UdpSocket::bind(addr).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(AGES, rebound).await.unwrap();
+}

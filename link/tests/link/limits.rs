@@ -203,3 +203,38 @@ async fn a_friend_can_prove_its_address_too() {
     dialled.unwrap();
     assert_eq!(accepted.peer_key(), Some(theirs.public_key()));
 }
+
+/// Whether the first answer that passed a tap is a Retry (RFC 9000 §17.2.5).
+fn is_retry(tap: &Tap) -> bool {
+    tap.down()[0][0] & 0xf0 == 0xf0
+}
+
+#[tokio::test]
+async fn sources_must_prove_their_address_when_it_gets_crowded() {
+    let node = guarded(
+        Limits {
+            handshakes_max: 2,
+            ..Limits::default()
+        },
+        None,
+    );
+    let addr = node.local_addr().unwrap();
+    let taps = [Tap::to(addr).await, Tap::to(addr).await];
+    let callers = [dialler(), dialler()];
+    let first = callers[0].dial(taps[0].addr, Alpn::Sky, node_key(), None, AGES);
+    let second = callers[1].dial(taps[1].addr, Alpn::Sky, node_key(), None, AGES);
+    let accept_both = async {
+        let one = node.accept().await.unwrap();
+        // Half of the places are taken now.
+        let other = node.accept().await.unwrap();
+        tokio::join!(one.accept(), other.accept())
+    };
+    let (first, second, accepted) = tokio::join!(first, second, accept_both);
+    first.unwrap();
+    second.unwrap();
+    accepted.0.unwrap();
+    accepted.1.unwrap();
+    let mut retries = taps.map(|tap| is_retry(&tap));
+    retries.sort_unstable();
+    assert_eq!(retries, [false, true]);
+}
