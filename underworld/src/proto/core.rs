@@ -42,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) seen: Seen,
     /// Invites whose contacts were established in this cycle.
     pub(crate) invites_done: BTreeSet<InviteId>,
+    /// Contacts that were established in this cycle and that nobody has named here.
+    pub(crate) unnamed: BTreeSet<ContactId>,
     /// The mailboxes of the last wish.
     pub(crate) mailboxes: BTreeMap<MailboxId, MailboxOf>,
     /// Where we can be dialled.
@@ -81,6 +83,7 @@ impl Core {
             links: BTreeMap::new(),
             seen: Seen::default(),
             invites_done: BTreeSet::new(),
+            unnamed: BTreeSet::new(),
             mailboxes: BTreeMap::new(),
             candidates: Vec::new(),
             greeted: false,

@@ -153,13 +153,17 @@ impl Underworld {
         let table = Table::Deposit;
         for (key, value) in of(rows, table) {
             let op = records::read_deposit_key(key).map_err(in_table(table))?;
-            let kept = records::deposit::decode(value).map_err(in_table(table))?;
+            let mut kept = records::deposit::decode(value).map_err(in_table(table))?;
             let contact = self.owner(kept.contact, table)?;
-            for seq in &kept.frames {
-                if let Some(frame) = contact.outbox.get_mut(*seq) {
-                    frame.deposit = frame.deposit.max(Some(op));
-                }
-            }
+            // The row is not written anew for each frame that is acknowledged.
+            kept.frames
+                .retain(|seq| match contact.outbox.get_mut(*seq) {
+                    Some(frame) => {
+                        frame.deposit = frame.deposit.max(Some(op));
+                        true
+                    }
+                    None => false,
+                });
             self.core.used_deposit_op(op);
             self.core.deposits.insert(op, kept);
         }

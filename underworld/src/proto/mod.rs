@@ -43,7 +43,8 @@ pub use ids::{ContactId, DepositOp, IncomingKnockId, InviteId, KnockOp, LinkId, 
 pub use inbox::{HELD_BYTES_MAX, HELD_FRAMES_MAX, SEEN_MAX};
 pub use inputs::PresenceState;
 pub use invites::{
-    AcceptError, ApproveError, CreateInviteError, INVITES_KEPT_MAX, INVITES_MAX, InviteOptions, RevokeInviteError,
+    AcceptError, ApproveError, CreateInviteError, INVITES_KEPT_MAX, INVITES_MAX, InviteOptions,
+    RevokeInviteError,
 };
 pub use load::LoadError;
 pub use now::Now;
@@ -53,7 +54,7 @@ pub(crate) use contacts::{Card, Chain, Chains, Contact, Flow, Peer, Secrets, Sta
 pub(crate) use delivery::{OutDeposit, OutFrame, Purpose};
 pub(crate) use home::{Home, RootOf, SlotUse};
 pub(crate) use identity::Me;
-pub(crate) use inbox::{Held, Inflow};
+pub(crate) use inbox::{Held, Inflow, NUMBER_MAX};
 pub(crate) use invites::{OwnInvite, Use};
 pub(crate) use recovery::{Answered as RecoveryAnswered, Recovery};
 pub(crate) use rekey::{Answered as RekeyAnswered, Rekey, Step as RekeyStep};
@@ -256,6 +257,7 @@ impl Underworld {
         for invite in std::mem::take(&mut self.core.invites_done) {
             self.finish_invite(invite);
         }
+        self.name_unnamed();
         loop {
             let touched = self.core.take_touched();
             if touched.is_empty() {
@@ -288,6 +290,22 @@ impl Underworld {
         for home in self.core.homes.values_mut() {
             home.store(&mut self.core.out);
         }
+    }
+
+    /// A packet of our choice as it would go over a link; for tests of what a hostile friend may send.
+    #[cfg(test)]
+    pub(crate) fn forge(
+        &mut self,
+        contact: ContactId,
+        packet: &hermes_wire::packet::Packet,
+    ) -> Vec<u8> {
+        use hermes_wire::Wire as _;
+        let contact = self.contacts.get_mut(&contact).expect("a contact");
+        let message = contact
+            .sessions
+            .encrypt(&packet.to_bytes())
+            .expect("a session");
+        message.to_bytes()
     }
 
     /// Opens a further generation.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// A moment on both clocks.
 ///
 /// `mono` orders timers and never runs backwards. `unix_ms` is what people and protocols mean by time; it may jump in
-/// either direction, and nothing is ever deleted because it jumped ([`super::clock`]).
+/// either direction, and nothing is ever deleted because it jumped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// The monotonic clock.

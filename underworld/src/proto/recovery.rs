@@ -23,7 +23,7 @@ use super::{
     core::Core,
     delivery::{self, Purpose},
     event::{Alarm, Event, Renewal, Via},
-    inbox::read_packet,
+    inbox::{NUMBER_MAX, read_packet},
     rekey,
     timers::{ContactTimer, Timer},
 };
@@ -346,7 +346,13 @@ fn go_over(contact: &mut Contact, new: Renewed, core: &mut Core) {
 
 /// A packet of a session was read. One in the new session shows that our answer arrived. One in the replaced session that
 /// must have been made later shows that the friend never lost it: then it was not he who started the recovery.
-pub(crate) fn heard(contact: &mut Contact, generation: u16, packet: &Packet, via: Via, core: &mut Core) {
+pub(crate) fn heard(
+    contact: &mut Contact,
+    generation: u16,
+    packet: &Packet,
+    via: Via,
+    core: &mut Core,
+) {
     let Some(answered) = &mut contact.card.recovery.answered else {
         return;
     };
@@ -372,7 +378,9 @@ pub(crate) fn heard(contact: &mut Contact, generation: u16, packet: &Packet, via
     if answered.heard_s > 0 && later {
         contact.card.recovery.answered = None;
         contact.changed.card = true;
-        core.out.event(Event::Alarm(Alarm::RecoveryWhileAlive { contact: contact.id }));
+        core.out.event(Event::Alarm(Alarm::RecoveryWhileAlive {
+            contact: contact.id,
+        }));
     }
 }
 
@@ -392,7 +400,7 @@ pub(crate) fn take_notice(contact: &mut Contact, counter: u64, core: &mut Core) 
 /// Numbers what follows far ahead of all that was ever sent.
 fn jump_ahead(contact: &mut Contact) {
     let from = contact.flow.next_seq;
-    let to = from.saturating_add(JUMP);
+    let to = from.saturating_add(JUMP).min(NUMBER_MAX);
     let start = contact
         .flow
         .skipped

@@ -22,6 +22,7 @@ const OUR_NAME_MAX: usize = NAME_MAX + 16;
 pub(crate) fn encode(card: &Card) -> Zeroizing<Vec<u8>> {
     let mut out = start(6_000);
     out.put_var8(card.name.as_bytes());
+    out.put_u8(card.named_here.into());
     out.put_var8(card.their_name.as_bytes());
     out.put_u8(card.colour);
     out.put_u8(card.verified.into());
@@ -42,6 +43,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Card, RecordError> {
     read(bytes, |r| {
         Ok(Card {
             name: r.text8("name", OUR_NAME_MAX)?.to_owned(),
+            named_here: read_bool(r, "named")?,
             their_name: r.text8("name", NAME_MAX)?.to_owned(),
             colour: r.u8()?,
             verified: read_bool(r, "verified")?,

@@ -7,7 +7,7 @@ use hermes_wire::{
 use zeroize::Zeroizing;
 
 use super::{RecordError, put_option, read, read_bool, read_option, start};
-use crate::proto::{Chain, Chains, Flow, Inflow};
+use crate::proto::{Chain, Chains, Flow, Inflow, NUMBER_MAX};
 
 /// Pairs or chains in one row; a damaged count must not make us read on.
 const LIST_MAX: usize = 64;
@@ -41,7 +41,7 @@ pub(crate) fn encode(flow: &Flow) -> Zeroizing<Vec<u8>> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Flow, RecordError> {
     read(bytes, |r| {
         Ok(Flow {
-            next_seq: r.u64()?.max(1),
+            next_seq: r.u64()?.clamp(1, NUMBER_MAX),
             skipped: read_option(r, read_pair)?,
             owes_ack: read_bool(r, "owes")?,
             sent_in_session: r.u32()?,
@@ -55,8 +55,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Flow, RecordError> {
 fn read_inflow(r: &mut Reader<'_>) -> Result<Inflow, RecordError> {
     let mut inflow = Inflow::default();
     inflow.received = AckRanges::read_stored(r)?;
-    inflow.next = r.u64()?.max(1);
-    inflow.floor = r.u64()?.max(1);
+    inflow.next = r.u64()?.clamp(1, NUMBER_MAX + 1);
+    inflow.floor = r.u64()?.clamp(1, NUMBER_MAX);
     inflow.gap_since_ms = read_option(r, Reader::u64)?;
     let jumps = r.count8("jumps", 0, LIST_MAX)?;
     inflow.jumps = (0..jumps).map(|_| read_pair(r)).collect::<Result<_, _>>()?;

@@ -96,6 +96,35 @@ impl World {
         std::mem::take(&mut self.names)
     }
 
+    /// One of the mailboxes that a node wants to be read.
+    ///
+    /// # Panics
+    ///
+    /// If it wants none.
+    #[must_use]
+    pub fn any_mailbox(&self, node: NodeId) -> MailboxId {
+        *self.node(node).mailboxes.keys().next().expect("a mailbox")
+    }
+
+    /// A valid receipt of some keeper for something that it keeps.
+    ///
+    /// # Panics
+    ///
+    /// If nothing is kept.
+    #[must_use]
+    pub fn any_receipt(&self) -> Vec<u8> {
+        let (net, now) = (&self.network, self.now());
+        let held = self.keepers.iter().find_map(|keeper| {
+            let (_, _, record) = keeper.boxes.values().flat_map(|b| &b.deposits).next()?;
+            Some((keeper, record))
+        });
+        let (keeper, record) = held.expect("something is kept");
+        let deposit = DepositRef::parse(record).expect("well formed").locate(net);
+        let receipts =
+            ReceiptBatch::sign(net, &keeper.key, now.unix_s(), &[Receipted::from(&deposit)]);
+        receipts.first().expect("one").to_bytes()
+    }
+
     /// How many mailboxes a node wants to be read.
     #[must_use]
     pub fn wished_mailboxes(&self, node: NodeId) -> usize {
@@ -166,7 +195,11 @@ impl World {
             net.expiry_is_acceptable(deposit.expiry, now.unix_s()),
             "expiry (seed {seed})"
         );
-        self.names.extend([deposit.mailbox.0, deposit.descriptor.owner.0, deposit.descriptor.root]);
+        self.names.extend([
+            deposit.mailbox.0,
+            deposit.descriptor.owner.0,
+            deposit.descriptor.root,
+        ]);
         let place = keeper.boxes.entry(deposit.mailbox).or_default();
         if place.revoked.contains(&deposit.leaf) {
             return self.later(Happening::Refused(from, life, op, at));

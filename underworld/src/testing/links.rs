@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{NodeId, World, net::OpenKnock, schedule::Happening};
-use crate::proto::{LinkId, LinkToken};
+use crate::proto::{ContactId, LinkId, LinkToken, Underworld};
 
 /// All links, and knocks that are not answered.
 #[derive(Default)]
@@ -157,6 +157,36 @@ impl World {
                 },
             );
         }
+    }
+
+    /// The link that a node has to a contact.
+    ///
+    /// # Panics
+    ///
+    /// If it has none.
+    #[must_use]
+    pub fn link_of(&self, node: NodeId, contact: ContactId) -> LinkId {
+        let identity = self
+            .core(node)
+            .contact(contact)
+            .and_then(|info| info.identity);
+        let ends = self.links.ends.iter().filter(|(_, end)| end.node == node);
+        let to = |other: &LinkId| {
+            let peer = self
+                .links
+                .ends
+                .get(other)
+                .and_then(|end| self.node(end.node).core());
+            peer.map(Underworld::identity)
+        };
+        let link = ends.filter(|(_, end)| to(&end.other) == identity).last();
+        *link.expect("a link").0
+    }
+
+    /// How many friends a node expects on links that were not made yet.
+    #[must_use]
+    pub fn expected_links(&self, node: NodeId) -> usize {
+        self.node(node).expected.len()
     }
 
     /// Breaks all links of a node.

@@ -6,6 +6,13 @@
 //!
 //! A test makes a world, adds nodes, lets time pass with [`World::run`] or [`World::run_until`], and looks at the events.
 
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that asks for the impossible, and a core that breaks its contract, have to be seen at once"
+)]
+
 mod keepers;
 mod links;
 mod net;
@@ -97,10 +104,6 @@ impl World {
     ///
     /// If they make no network.
     #[must_use]
-    #[allow(
-        clippy::expect_used,
-        reason = "a test with impossible parameters is wrong"
-    )]
     pub fn with_params(seed: u64, keepers: usize, change: impl FnOnce(&mut Params)) -> Self {
         let mut params = Network::lab().params().clone();
         change(&mut params);

@@ -14,7 +14,7 @@ use hermes_wire::{
 use super::{NodeId, World, schedule::Happening};
 use crate::proto::{
     IncomingKnockId, KnockOp, KnockResult, LinkToken, PresenceState,
-    effect::{Effect, PresenceWish},
+    effect::{Effect, OwnerRequest, PresenceWish},
 };
 
 /// How long sky waits for an answer to a knock.
@@ -70,37 +70,18 @@ impl World {
                 ..
             } => self.spread(node, op, &position, &record),
             Effect::CancelDeposit { op } => self.node_mut(node).canceled.push(op),
-            Effect::Delete(order) => {
-                for keeper in 0..self.keepers.len() {
-                    let request = order.request.clone();
-                    self.later(Happening::Delete { keeper, request });
-                }
-            }
-            Effect::Revoke(order) => {
-                for keeper in 0..self.keepers.len() {
-                    let request = order.request.clone();
-                    self.later(Happening::Revoke { keeper, request });
-                }
-            }
+            Effect::Delete(order) => self.tell_keepers(&order, |keeper, request| {
+                Happening::Delete { keeper, request }
+            }),
+            Effect::Revoke(order) => self.tell_keepers(&order, |keeper, request| {
+                Happening::Revoke { keeper, request }
+            }),
             Effect::Knock {
                 op,
                 presence,
                 knock,
                 ..
-            } => {
-                let lost = self.weather.loss_percent;
-                if self.chance(lost) {
-                    self.later(Happening::KnockResult(node, life, op, KnockResult::Failed));
-                } else {
-                    self.later(Happening::Knock {
-                        from: node,
-                        life,
-                        op,
-                        presence,
-                        knock,
-                    });
-                }
-            }
+            } => self.send_knock(node, op, presence, knock),
             Effect::AnswerKnock { id, answer } => self.answer_knock(id, answer),
             Effect::Expect {
                 link,
@@ -137,6 +118,28 @@ impl World {
             }
             Effect::SendLink { link, packet } => self.send_packet(node, link, packet),
             Effect::CloseLink { link } => self.close_link(node, link),
+        }
+    }
+
+    fn tell_keepers(&mut self, order: &OwnerRequest, what: impl Fn(usize, Vec<u8>) -> Happening) {
+        for keeper in 0..self.keepers.len() {
+            self.later(what(keeper, order.request.clone()));
+        }
+    }
+
+    fn send_knock(&mut self, from: NodeId, op: KnockOp, presence: PresenceKey, knock: Vec<u8>) {
+        let life = self.node(from).life;
+        let lost = self.weather.loss_percent;
+        if self.chance(lost) {
+            self.later(Happening::KnockResult(from, life, op, KnockResult::Failed));
+        } else {
+            self.later(Happening::Knock {
+                from,
+                life,
+                op,
+                presence,
+                knock,
+            });
         }
     }
 

@@ -124,10 +124,6 @@ impl World {
     /// # Panics
     ///
     /// If the name cannot be taken.
-    #[allow(
-        clippy::expect_used,
-        reason = "a test with an impossible name is wrong"
-    )]
     pub fn add(&mut self, name: &str) -> NodeId {
         let seed = self.new_seed();
         let core = Underworld::create(self.network.clone(), name, seed, self.now())
@@ -165,15 +161,10 @@ impl World {
     ///
     /// If there is none of this number.
     #[must_use]
-    #[allow(
-        clippy::indexing_slicing,
-        reason = "a test that names a node it did not add is wrong"
-    )]
     pub fn node(&self, node: NodeId) -> &Node {
         &self.nodes[node]
     }
 
-    #[allow(clippy::indexing_slicing, reason = "as above")]
     pub(crate) fn node_mut(&mut self, node: NodeId) -> &mut Node {
         &mut self.nodes[node]
     }
@@ -190,10 +181,6 @@ impl World {
     ///
     /// If it does not run.
     #[must_use]
-    #[allow(
-        clippy::expect_used,
-        reason = "a test that asks a stopped node is wrong"
-    )]
     pub fn core(&self, node: NodeId) -> &Underworld {
         self.node(node).core().expect("the node runs")
     }
@@ -203,10 +190,6 @@ impl World {
     /// # Panics
     ///
     /// If it does not run.
-    #[allow(
-        clippy::expect_used,
-        reason = "a test that calls a stopped node is wrong"
-    )]
     pub fn call<T>(&mut self, node: NodeId, call: impl FnOnce(&mut Underworld, Now) -> T) -> T {
         let now = self.now_at(node);
         let result = call(
@@ -222,10 +205,6 @@ impl World {
     /// # Panics
     ///
     /// If it is not accepted.
-    #[allow(
-        clippy::expect_used,
-        reason = "a test that sends what cannot be sent is wrong"
-    )]
     pub fn say(&mut self, node: NodeId, to: ContactId, text: &str) -> Accepted {
         let frame: Outgoing = chat::text(text, None, None).expect("a possible text");
         self.call(node, |core, now| {
@@ -273,7 +252,6 @@ impl World {
     /// # Panics
     ///
     /// If there are too many.
-    #[allow(clippy::expect_used, reason = "a test that makes too many is wrong")]
     pub fn invite(&mut self, node: NodeId, ask: bool) -> String {
         let options = InviteOptions {
             ask,
@@ -292,10 +270,6 @@ impl World {
     /// # Panics
     ///
     /// If it cannot be accepted.
-    #[allow(
-        clippy::expect_used,
-        reason = "a test that expects a refusal calls the core itself"
-    )]
     pub fn accept(&mut self, node: NodeId, link: &str) -> ContactId {
         self.call(node, |core, now| {
             core.accept_invite(link, None, now).expect("acceptable")
@@ -341,7 +315,7 @@ impl World {
         }
     }
 
-    /// Has a node crash in the cycle of this number (from 0, counted over all lives), and start again a second later.
+    /// Has a node crash in the cycle of this number (from 0, counted over all lives), and start again at once.
     pub fn crash_at(&mut self, node: NodeId, cycle: u64, point: CrashPoint) {
         let planned = self.node_mut(node);
         planned.crash_at = Some((cycle, point));
@@ -423,22 +397,24 @@ impl World {
         }
     }
 
-    /// Ends cycles that were left open, before time passes.
-    pub(crate) fn finish_open_cycles(&mut self) {
+    /// Ends cycles that were left open; gives whether there were any.
+    pub(crate) fn finish_open_cycles(&mut self) -> bool {
+        let open: Vec<NodeId> = (0..self.nodes.len())
+            .filter(|node| self.node(*node).open_cycle)
+            .collect();
+        for node in &open {
+            self.drain(*node);
+        }
+        !open.is_empty()
+    }
+
+    /// Starts nodes that crashed as planned.
+    pub(crate) fn restart_crashed(&mut self) {
         for node in 0..self.nodes.len() {
-            if self.node(node).open_cycle && !self.has_more_now() {
-                self.drain(node);
-            }
-            if self.node(node).restart {
-                self.node_mut(node).restart = false;
+            if std::mem::take(&mut self.node_mut(node).restart) {
                 self.start(node);
             }
         }
-    }
-
-    fn has_more_now(&mut self) -> bool {
-        let batching = self.weather.batching_percent;
-        self.chance(batching)
     }
 
     /// The node whose timer fires next, and when.

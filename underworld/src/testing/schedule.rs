@@ -1,4 +1,4 @@
-//! What happens when.
+//! What happens when: the queue of the virtual clock, and carrying out what is due.
 
 use std::collections::BTreeMap;
 
@@ -103,18 +103,20 @@ impl World {
 
     /// Lets the next thing happen that happens up to `end_ms`; gives whether there was one.
     pub(crate) fn step(&mut self, end_ms: u64) -> bool {
-        self.finish_open_cycles();
+        self.restart_crashed();
         let timer = self.next_timer();
         let happening = self.schedule.next_at();
-        let at = match (timer, happening) {
-            (Some((timer, _)), Some(happening)) => timer.min(happening),
-            (Some((timer, _)), None) => timer,
-            (None, Some(happening)) => happening,
-            (None, None) => return false,
-        };
-        if at > end_ms {
-            return false;
+        let at = [timer.map(|(at, _)| at), happening]
+            .into_iter()
+            .flatten()
+            .min();
+        // No time passes while a cycle is open.
+        if at.is_none_or(|at| at > self.now_ms) && self.finish_open_cycles() {
+            return true;
         }
+        let Some(at) = at.filter(|at| *at <= end_ms) else {
+            return false;
+        };
         self.now_ms = self.now_ms.max(at);
         match timer {
             Some((timer, node)) if happening.is_none_or(|happening| timer <= happening) => {

@@ -41,8 +41,14 @@ fn say_until_accepted(world: &mut World, node: NodeId, contact: crate::ContactId
 
 /// Both sides were shown exactly what the other side's program accepted, in its order.
 fn check(pair: &Pair, what: &str) {
-    for ((from, to_other), (to, to_first)) in [(pair.both()[0], pair.both()[1]), (pair.both()[1], pair.both()[0])] {
-        let (sent, seen) = (accepted(&pair.world, from, to_other), shown(&pair.world, to, to_first));
+    for ((from, to_other), (to, to_first)) in [
+        (pair.both()[0], pair.both()[1]),
+        (pair.both()[1], pair.both()[0]),
+    ] {
+        let (sent, seen) = (
+            accepted(&pair.world, from, to_other),
+            shown(&pair.world, to, to_first),
+        );
         assert_eq!(sent, seen, "{what} (seed {})", pair.world.seed());
     }
 }
@@ -60,7 +66,10 @@ fn a_crash_at_every_cycle_of_either_side_while_messages_flow() {
                 let mut pair = Pair::from_rows(40, &rows);
                 pair.world.crash_at(node, cycle, point);
                 converse(&mut pair, 4);
-                check(&pair, &format!("node {node} crashes in cycle {cycle} {point:?}"));
+                check(
+                    &pair,
+                    &format!("node {node} crashes in cycle {cycle} {point:?}"),
+                );
             }
         }
     }
@@ -81,7 +90,10 @@ fn a_crash_at_every_cycle_of_an_invitation() {
                 continue;
             }
             let accepted = world.call(bob, |core, now| core.accept_invite(&link, None, now));
-            let known = world.node(bob).core().is_some_and(|core| core.contacts().count() == 1);
+            let known = world
+                .node(bob)
+                .core()
+                .is_some_and(|core| core.contacts().count() == 1);
             match accepted {
                 Ok(contact) if known => break contact,
                 Err(AcceptError::Already { contact }) => break contact,
@@ -96,7 +108,13 @@ fn a_crash_at_every_cycle_of_an_invitation() {
         assert!(done, "{crash:?}");
         let to_bob = world.core(alice).contacts().next().expect("one contact").id;
         assert_eq!(world.core(alice).contacts().count(), 1, "{crash:?}");
-        let mut pair = Pair { world, alice, bob, to_bob, to_alice };
+        let mut pair = Pair {
+            world,
+            alice,
+            bob,
+            to_bob,
+            to_alice,
+        };
         pair.world.say(alice, to_bob, "welcome");
         pair.settle(60_000);
         check(&pair, &format!("{crash:?}"));

@@ -34,11 +34,19 @@ fn friends_keep_finding_each_other_while_epochs_roll_over() {
             pair.world.run(u64::from(epoch_s) * 700);
         }
         pair.settle(300_000);
-        assert_eq!(shown(&pair.world, pair.bob, pair.to_alice), accepted(&pair.world, pair.alice, pair.to_bob));
-        assert_eq!(shown(&pair.world, pair.alice, pair.to_bob), accepted(&pair.world, pair.bob, pair.to_alice));
+        assert_eq!(
+            shown(&pair.world, pair.bob, pair.to_alice),
+            accepted(&pair.world, pair.alice, pair.to_bob)
+        );
+        assert_eq!(
+            shown(&pair.world, pair.alice, pair.to_bob),
+            accepted(&pair.world, pair.bob, pair.to_alice)
+        );
         // They find each other directly again after all that.
         let sides = pair.both();
-        let up = pair.world.run_until(120_000, |w| sides.iter().all(|(n, c)| w.is_linked(*n, *c)));
+        let up = pair
+            .world
+            .run_until(120_000, |w| sides.iter().all(|(n, c)| w.is_linked(*n, *c)));
         assert!(up, "{epoch_s} s epochs");
     }
 }
@@ -49,7 +57,8 @@ fn a_mailbox_of_an_epoch_long_past_is_still_read() {
     pair.world.crash(pair.bob);
     pair.world.run(3_000);
     for day in 0..10 {
-        pair.world.say(pair.alice, pair.to_bob, &format!("day {day}"));
+        pair.world
+            .say(pair.alice, pair.to_bob, &format!("day {day}"));
         pair.world.run(86_400_000);
     }
     pair.world.crash(pair.alice);
@@ -60,7 +69,11 @@ fn a_mailbox_of_an_epoch_long_past_is_still_read() {
     assert_eq!(texts, expected);
     // What was read to the end leaves the wish.
     pair.world.run(10_000);
-    assert!(pair.world.wished_mailboxes(pair.bob) <= 3, "{}", pair.world.wished_mailboxes(pair.bob));
+    assert!(
+        pair.world.wished_mailboxes(pair.bob) <= 3,
+        "{}",
+        pair.world.wished_mailboxes(pair.bob)
+    );
 }
 
 #[test]
@@ -74,7 +87,10 @@ fn friends_who_are_away_for_longer_than_addresses_live_find_each_other() {
     pair.world.run(5_000);
     pair.world.start(pair.bob);
     pair.settle(60_000);
-    assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), ["long time no see"]);
+    assert_eq!(
+        pair.world.node(pair.bob).texts(pair.to_alice),
+        ["long time no see"]
+    );
 }
 
 #[test]
@@ -101,7 +117,12 @@ fn no_name_that_keepers_and_sky_see_recurs_in_a_later_epoch() {
 
 #[test]
 fn a_clock_that_jumps_costs_nothing_but_time() {
-    for jump_ms in [400 * 86_400_000_i64, -300 * 86_400_000, 3_000_000, -3_000_000] {
+    for jump_ms in [
+        400 * 86_400_000_i64,
+        -300 * 86_400_000,
+        3_000_000,
+        -3_000_000,
+    ] {
         let mut pair = Pair::new(413).linked();
         pair.world.say(pair.alice, pair.to_bob, "before");
         pair.settle(5_000);
@@ -118,7 +139,11 @@ fn a_clock_that_jumps_costs_nothing_but_time() {
         pair.world.start(pair.bob);
         pair.settle(120_000);
         let texts = pair.world.node(pair.bob).texts(pair.to_alice);
-        assert_eq!(texts, ["before", "elsewhen", "after"], "jump of {jump_ms} ms");
+        assert_eq!(
+            texts,
+            ["before", "elsewhen", "after"],
+            "jump of {jump_ms} ms"
+        );
     }
 }
 
@@ -139,7 +164,15 @@ fn friends_whose_clocks_differ_find_each_other_around_an_edge() {
             pair.world.run(120_000);
         }
         pair.settle(600_000);
-        assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice).len(), 30, "skew {skew_ms}");
-        assert_eq!(pair.world.node(pair.alice).texts(pair.to_bob).len(), 30, "skew {skew_ms}");
+        assert_eq!(
+            pair.world.node(pair.bob).texts(pair.to_alice).len(),
+            30,
+            "skew {skew_ms}"
+        );
+        assert_eq!(
+            pair.world.node(pair.alice).texts(pair.to_bob).len(),
+            30,
+            "skew {skew_ms}"
+        );
     }
 }

@@ -17,11 +17,31 @@ fn an_invite_makes_two_contacts_within_two_seconds() {
         let pair = Pair::new(seed);
         let world = &pair.world;
         assert!(world.now_ms() < 2_000);
-        assert_eq!(world.core(pair.alice).contact(pair.to_bob).expect("there").name, "bob");
-        assert_eq!(world.core(pair.bob).contact(pair.to_alice).expect("there").their_name, "alice");
+        assert_eq!(
+            world
+                .core(pair.alice)
+                .contact(pair.to_bob)
+                .expect("there")
+                .name,
+            "bob"
+        );
+        assert_eq!(
+            world
+                .core(pair.bob)
+                .contact(pair.to_alice)
+                .expect("there")
+                .name,
+            "alice"
+        );
         let numbers = [
-            world.core(pair.alice).safety_number(pair.to_bob).expect("known"),
-            world.core(pair.bob).safety_number(pair.to_alice).expect("known"),
+            world
+                .core(pair.alice)
+                .safety_number(pair.to_bob)
+                .expect("known"),
+            world
+                .core(pair.bob)
+                .safety_number(pair.to_alice)
+                .expect("known"),
         ];
         assert_eq!(numbers[0], numbers[1]);
     }
@@ -32,15 +52,26 @@ fn a_direct_exchange() {
     let mut pair = Pair::new(2).linked();
     let sent = pair.world.say(pair.alice, pair.to_bob, "hello");
     pair.world.run(20);
-    let received = pair.world.node(pair.bob).received().last().expect("one").clone();
+    let received = pair
+        .world
+        .node(pair.bob)
+        .received()
+        .last()
+        .expect("one")
+        .clone();
     assert_eq!((received.msg_id, received.via), (sent.msg_id, Via::Link));
     assert_eq!(
-        pair.world.node(pair.alice).states_of(pair.to_bob, sent.conv_seq),
+        pair.world
+            .node(pair.alice)
+            .states_of(pair.to_bob, sent.conv_seq),
         [SendState::Queued { why: None }, SendState::Delivered]
     );
     pair.world.say(pair.bob, pair.to_alice, "hello yourself");
     pair.world.run(20);
-    assert_eq!(pair.world.node(pair.alice).texts(pair.to_bob), ["hello yourself"]);
+    assert_eq!(
+        pair.world.node(pair.alice).texts(pair.to_bob),
+        ["hello yourself"]
+    );
     assert_eq!(pair.world.kept_deposits(), 0);
 }
 
@@ -51,7 +82,12 @@ fn many_messages_of_one_cycle_share_packets() {
     let (packets, writes) = pair.world.call(alice, |core, now| {
         while core.poll_output().is_some() {}
         for n in 0..1_000 {
-            core.send(to_bob, chat::text(&format!("{n}"), None, None).expect("a text"), now).expect("accepted");
+            core.send(
+                to_bob,
+                chat::text(&format!("{n}"), None, None).expect("a text"),
+                now,
+            )
+            .expect("accepted");
         }
         let (mut packets, mut writes) = (0, 0);
         while let Some(output) = core.poll_output() {
@@ -64,7 +100,10 @@ fn many_messages_of_one_cycle_share_packets() {
         (packets, writes)
     });
     assert_eq!(packets, 2, "512 and 488 frames");
-    assert!(writes <= 1_000 + 5, "one row a message and a few for the contact, not {writes}");
+    assert!(
+        writes <= 1_000 + 5,
+        "one row a message and a few for the contact, not {writes}"
+    );
 }
 
 #[test]
@@ -75,14 +114,17 @@ fn thousands_of_messages_one_way_are_acknowledged_within_the_window() {
         pair.world.call(alice, |core, now| {
             for n in 0..500 {
                 let text = format!("{burst}/{n}");
-                core.send(to_bob, chat::text(&text, None, None).expect("a text"), now).expect("accepted");
+                core.send(to_bob, chat::text(&text, None, None).expect("a text"), now)
+                    .expect("accepted");
             }
         });
         pair.world.run(1);
     }
     pair.settle(5_000);
     let texts = pair.world.node(pair.bob).texts(pair.to_alice);
-    let expected: Vec<_> = (0..10_000).map(|n| format!("{}/{}", n / 500, n % 500)).collect();
+    let expected: Vec<_> = (0..10_000)
+        .map(|n| format!("{}/{}", n / 500, n % 500))
+        .collect();
     assert_eq!(texts, expected);
 }
 
@@ -99,8 +141,14 @@ fn a_broken_link_is_made_again_and_nothing_is_lost() {
     }
     pair.settle(30_000);
     let expected = |who: char| (0..20).map(|n| format!("{who}{n}")).collect::<Vec<_>>();
-    assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), expected('a'));
-    assert_eq!(pair.world.node(pair.alice).texts(pair.to_bob), expected('b'));
+    assert_eq!(
+        pair.world.node(pair.bob).texts(pair.to_alice),
+        expected('a')
+    );
+    assert_eq!(
+        pair.world.node(pair.alice).texts(pair.to_bob),
+        expected('b')
+    );
     pair.linked();
 }
 
@@ -114,7 +162,11 @@ fn friends_who_start_at_the_same_time_find_each_other() {
         pair.world.start(pair.alice);
         pair.world.start(pair.bob);
         let sides = pair.both();
-        let up = pair.world.run_until(200, |w| sides.iter().all(|(node, contact)| w.is_linked(*node, *contact)));
+        let up = pair.world.run_until(200, |w| {
+            sides
+                .iter()
+                .all(|(node, contact)| w.is_linked(*node, *contact))
+        });
         assert!(up, "seed {seed}");
         // Whatever links they made, one stays, the same for both.
         pair.world.run(3_000);
@@ -123,7 +175,11 @@ fn friends_who_start_at_the_same_time_find_each_other() {
         }
         pair.world.say(pair.alice, pair.to_bob, "one");
         pair.world.run(50);
-        assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), ["one"], "seed {seed}");
+        assert_eq!(
+            pair.world.node(pair.bob).texts(pair.to_alice),
+            ["one"],
+            "seed {seed}"
+        );
     }
 }
 
@@ -140,7 +196,14 @@ fn without_direct_links_messages_go_through_keepers_both_ways() {
     pair.settle(30_000);
     assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice).len(), 10);
     assert_eq!(pair.world.node(pair.alice).texts(pair.to_bob).len(), 10);
-    assert_eq!(pair.world.core(pair.alice).contact(pair.to_bob).expect("there").link, LinkState::Down);
+    assert_eq!(
+        pair.world
+            .core(pair.alice)
+            .contact(pair.to_bob)
+            .expect("there")
+            .link,
+        LinkState::Down
+    );
 }
 
 #[test]
@@ -150,14 +213,35 @@ fn read_marks_coalesce_while_they_wait() {
     pair.world.run(3_000);
     let (alice, to_bob) = (pair.alice, pair.to_bob);
     let marks = pair.world.call(alice, |core, now| {
-        [3, 5, 9].map(|n| core.send(to_bob, chat::read_up_to(n), now).expect("accepted").conv_seq)
+        [3, 5, 9].map(|n| {
+            core.send(to_bob, chat::read_up_to(n), now)
+                .expect("accepted")
+                .conv_seq
+        })
     });
     assert!(marks.iter().all(|seq| *seq == marks[0]), "{marks:?}");
     pair.world.run(3_000);
-    let later = pair.world.call(alice, |core, now| core.send(to_bob, chat::read_up_to(12), now).expect("accepted"));
-    assert_ne!(later.conv_seq, marks[0], "a mark that was encrypted stays as it is");
+    let later = pair.world.call(alice, |core, now| {
+        core.send(to_bob, chat::read_up_to(12), now)
+            .expect("accepted")
+    });
+    assert_ne!(
+        later.conv_seq, marks[0],
+        "a mark that was encrypted stays as it is"
+    );
     pair.world.start(pair.bob);
     pair.settle(30_000);
-    let read: Vec<_> = pair.world.node(pair.bob).received().map(chat::read).collect();
-    assert_eq!(read, [chat::Message::Read { up_to: 9 }, chat::Message::Read { up_to: 12 }]);
+    let read: Vec<_> = pair
+        .world
+        .node(pair.bob)
+        .received()
+        .map(chat::read)
+        .collect();
+    assert_eq!(
+        read,
+        [
+            chat::Message::Read { up_to: 9 },
+            chat::Message::Read { up_to: 12 }
+        ]
+    );
 }

@@ -49,7 +49,11 @@ fn keepers_that_missed_the_first_half_do_not_make_the_rest_unreadable() {
         pair.world.weather.latency_ms = (1, 400);
         pair.world.start(pair.bob);
         pair.world.run(30_000);
-        assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), texts, "seed {seed}");
+        assert_eq!(
+            pair.world.node(pair.bob).texts(pair.to_alice),
+            texts,
+            "seed {seed}"
+        );
     }
 }
 
@@ -62,7 +66,11 @@ fn all_arrive_when_sender_and_receiver_return_together() {
         pair.world.start(pair.alice);
         pair.world.start(pair.bob);
         pair.settle(30_000);
-        assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), texts, "seed {seed}");
+        assert_eq!(
+            pair.world.node(pair.bob).texts(pair.to_alice),
+            texts,
+            "seed {seed}"
+        );
         assert_eq!(
             accepted(&pair.world, pair.alice, pair.to_bob),
             shown(&pair.world, pair.bob, pair.to_alice)
@@ -78,16 +86,37 @@ fn with_too_few_keepers_a_message_waits_and_says_why() {
     pair.world.run(3_000);
     let sent = pair.world.say(pair.alice, pair.to_bob, "two keepers only");
     pair.world.run(3_000);
-    let held = Some(Waiting::Keepers { held_by: 2, wanted: 3 });
+    let held = Some(Waiting::Keepers {
+        held_by: 2,
+        wanted: 3,
+    });
     assert_eq!(
-        pair.world.node(pair.alice).states_of(pair.to_bob, sent.conv_seq),
-        [SendState::Queued { why: None }, SendState::Queued { why: held }]
+        pair.world
+            .node(pair.alice)
+            .states_of(pair.to_bob, sent.conv_seq),
+        [
+            SendState::Queued { why: None },
+            SendState::Queued { why: held }
+        ]
     );
     // It is delivered all the same when the friend comes.
     (0..4).for_each(|keeper| pair.world.start_keeper(keeper));
     pair.world.run(60_000);
-    let state = pair.world.node(pair.alice).state_of(pair.to_bob, sent.conv_seq);
-    assert!(matches!(state, Some(SendState::Kept { receipts: 5, of: 5, .. })), "{state:?}");
+    let state = pair
+        .world
+        .node(pair.alice)
+        .state_of(pair.to_bob, sent.conv_seq);
+    assert!(
+        matches!(
+            state,
+            Some(SendState::Kept {
+                receipts: 5,
+                of: 5,
+                ..
+            })
+        ),
+        "{state:?}"
+    );
 }
 
 #[test]
@@ -102,7 +131,10 @@ fn deposits_are_deleted_after_they_were_read() {
     assert_eq!(pair.world.kept_deposits(), 0);
     // Nothing is left in the sender's tables either.
     let rows = pair.world.node(pair.alice).rows();
-    let left: Vec<_> = rows.keys().filter(|(table, _)| table.name().starts_with("deposit")).collect();
+    let left: Vec<_> = rows
+        .keys()
+        .filter(|(table, _)| table.name().starts_with("deposit"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -116,17 +148,29 @@ fn what_is_not_acknowledged_is_deposited_anew() {
     let before = pair.world.kept_deposits();
     assert!(before >= 5);
     pair.world.run(86_400_000);
-    assert!(pair.world.kept_deposits() >= before + 5, "deposited again after a day");
+    assert!(
+        pair.world.kept_deposits() >= before + 5,
+        "deposited again after a day"
+    );
     let again = pair.world.kept_deposits();
     pair.world.run(3 * 86_400_000);
-    assert_eq!(pair.world.kept_deposits(), again, "and then not while receipts live");
+    assert_eq!(
+        pair.world.kept_deposits(),
+        again,
+        "and then not while receipts live"
+    );
     pair.world.run(14 * 86_400_000);
-    assert!(pair.world.kept_deposits() > again, "but when they have run out");
+    assert!(
+        pair.world.kept_deposits() > again,
+        "but when they have run out"
+    );
     pair.world.start(pair.bob);
     pair.settle(60_000);
     assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), ["patience"]);
     assert_eq!(
-        pair.world.node(pair.alice).state_of(pair.to_bob, sent.conv_seq),
+        pair.world
+            .node(pair.alice)
+            .state_of(pair.to_bob, sent.conv_seq),
         Some(SendState::Delivered)
     );
 }
@@ -138,12 +182,18 @@ fn a_message_expires_when_its_time_is_over() {
     pair.world.run(3_000);
     let brief = crate::chat::text("brief", None, Some(600)).expect("a text");
     let (alice, to_bob) = (pair.alice, pair.to_bob);
-    let sent = pair.world.call(alice, |core, now| core.send(to_bob, brief, now)).expect("accepted");
+    let sent = pair
+        .world
+        .call(alice, |core, now| core.send(to_bob, brief, now))
+        .expect("accepted");
     pair.world.run(590_000);
     let state = pair.world.node(alice).state_of(to_bob, sent.conv_seq);
     assert!(matches!(state, Some(SendState::Kept { .. })), "{state:?}");
     pair.world.run(20_000);
-    assert_eq!(pair.world.node(alice).state_of(to_bob, sent.conv_seq), Some(SendState::Expired));
+    assert_eq!(
+        pair.world.node(alice).state_of(to_bob, sent.conv_seq),
+        Some(SendState::Expired)
+    );
     pair.world.say(alice, to_bob, "lasting");
     pair.world.run(10_000);
     pair.world.start(pair.bob);

@@ -4,8 +4,10 @@ mod contacts;
 mod crashes;
 mod epochs;
 mod exchange;
+mod hostile;
 mod invites;
 mod kept;
+mod model;
 mod recovery;
 mod rekey;
 
@@ -70,7 +72,9 @@ impl Pair {
     /// Waits until both have a direct link.
     fn linked(mut self) -> Self {
         let (alice, bob, to_bob, to_alice) = (self.alice, self.bob, self.to_bob, self.to_alice);
-        let up = self.world.run_until(10_000, |w| w.is_linked(alice, to_bob) && w.is_linked(bob, to_alice));
+        let up = self.world.run_until(10_000, |w| {
+            w.is_linked(alice, to_bob) && w.is_linked(bob, to_alice)
+        });
         assert!(up, "no link (seed {})", self.world.seed());
         self
     }
@@ -82,7 +86,10 @@ impl Pair {
     /// Whether nothing waits for acknowledgement on either side.
     fn is_settled(world: &World, sides: [(NodeId, ContactId); 2]) -> bool {
         sides.into_iter().all(|(node, contact)| {
-            let info = world.node(node).core().and_then(|core| core.contact(contact));
+            let info = world
+                .node(node)
+                .core()
+                .and_then(|core| core.contact(contact));
             info.is_some_and(|info| info.waiting == 0)
         })
     }
@@ -90,7 +97,9 @@ impl Pair {
     /// Waits until both sides have acknowledged everything.
     fn settle(&mut self, limit_ms: u64) {
         let sides = self.both();
-        let settled = self.world.run_until(limit_ms, |w| Self::is_settled(w, sides));
+        let settled = self
+            .world
+            .run_until(limit_ms, |w| Self::is_settled(w, sides));
         assert!(settled, "frames wait for ever (seed {})", self.world.seed());
     }
 }
@@ -99,7 +108,13 @@ impl Pair {
 fn accepted(world: &World, node: NodeId, contact: ContactId) -> Vec<hermes_wire::ids::MessageId> {
     let mut names = Vec::new();
     for event in &world.node(node).events {
-        if let Event::Sent { contact: c, msg_id, kind, state: SendState::Queued { why: None }, .. } = event
+        if let Event::Sent {
+            contact: c,
+            msg_id,
+            kind,
+            state: SendState::Queued { .. },
+            ..
+        } = event
             && *c == contact
             && *kind == hermes_wire::packet::FrameKind::Text
             && !names.contains(msg_id)

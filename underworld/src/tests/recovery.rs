@@ -10,7 +10,15 @@ use crate::{
 };
 
 fn recoveries(world: &World, node: NodeId) -> usize {
-    let is = |event: &&Event| matches!(event, Event::SessionRenewed { reason: Renewal::Recovery, .. });
+    let is = |event: &&Event| {
+        matches!(
+            event,
+            Event::SessionRenewed {
+                reason: Renewal::Recovery,
+                ..
+            }
+        )
+    };
     world.node(node).events.iter().filter(is).count()
 }
 
@@ -26,20 +34,29 @@ fn alarms(world: &World, node: NodeId) -> Vec<Alarm> {
 
 fn without(rows: &crate::testing::Rows, lost: Table) -> crate::testing::Rows {
     let kept = rows.iter().filter(|((table, _), _)| *table != lost);
-    kept.map(|(key, value)| (key.clone(), value.clone())).collect()
+    kept.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Both can talk, and what they say from now on arrives once and in order.
 fn talk(pair: &mut Pair) {
     for n in 0..5 {
-        pair.world.say(pair.alice, pair.to_bob, &format!("again a{n}"));
-        pair.world.say(pair.bob, pair.to_alice, &format!("again b{n}"));
+        pair.world
+            .say(pair.alice, pair.to_bob, &format!("again a{n}"));
+        pair.world
+            .say(pair.bob, pair.to_alice, &format!("again b{n}"));
         pair.world.run(200);
     }
     pair.settle(120_000);
-    for (node, contact, who) in [(pair.bob, pair.to_alice, 'a'), (pair.alice, pair.to_bob, 'b')] {
+    for (node, contact, who) in [
+        (pair.bob, pair.to_alice, 'a'),
+        (pair.alice, pair.to_bob, 'b'),
+    ] {
         let texts = pair.world.node(node).texts(contact);
-        let again: Vec<_> = texts.into_iter().filter(|text| text.starts_with("again")).collect();
+        let again: Vec<_> = texts
+            .into_iter()
+            .filter(|text| text.starts_with("again"))
+            .collect();
         let expected: Vec<_> = (0..5).map(|n| format!("again {who}{n}")).collect();
         assert_eq!(again, expected, "seed {}", pair.world.seed());
     }
@@ -53,7 +70,8 @@ fn a_lost_session_is_replaced_at_once() {
         let mut pair = Pair::in_world(world);
         pair.world.run(3_000);
         pair.world.crash(pair.bob);
-        pair.world.say(pair.alice, pair.to_bob, "in the old session");
+        pair.world
+            .say(pair.alice, pair.to_bob, "in the old session");
         pair.world.run(3_000);
         let rows = without(pair.world.node(pair.bob).rows(), Table::Session);
         pair.world.start_from(pair.bob, rows);
@@ -61,14 +79,23 @@ fn a_lost_session_is_replaced_at_once() {
         assert_eq!(recoveries(&pair.world, pair.bob), 1);
         assert_eq!(recoveries(&pair.world, pair.alice), 1);
         let texts = pair.world.node(pair.bob).texts(pair.to_alice);
-        assert_eq!(texts.first().map(String::as_str), Some("in the old session"));
+        assert_eq!(
+            texts.first().map(String::as_str),
+            Some("in the old session")
+        );
         assert_eq!(texts.len(), 6, "{texts:?}");
     }
 }
 
 #[test]
 fn a_store_that_was_set_back_recovers() {
-    for (seed, direct) in [(610, true), (611, false), (612, true), (613, false), (614, true)] {
+    for (seed, direct) in [
+        (610, true),
+        (611, false),
+        (612, true),
+        (613, false),
+        (614, true),
+    ] {
         let mut world = World::new(seed, 6);
         world.weather.direct = direct;
         let mut pair = Pair::in_world(world);
@@ -86,17 +113,28 @@ fn a_store_that_was_set_back_recovers() {
         // What he says before anybody notices bears numbers that Alice knows already.
         pair.world.say(pair.bob, pair.to_alice, "from the past");
         for n in 0..8 {
-            pair.world.say(pair.alice, pair.to_bob, &format!("to the past {n}"));
+            pair.world
+                .say(pair.alice, pair.to_bob, &format!("to the past {n}"));
             pair.world.run(40_000);
         }
         pair.settle(600_000);
         assert!(recoveries(&pair.world, pair.alice) >= 1, "seed {seed}");
         let texts = pair.world.node(pair.alice).texts(pair.to_bob);
-        assert_eq!(texts.iter().filter(|text| *text == "from the past").count(), 1, "seed {seed}: {texts:?}");
+        assert_eq!(
+            texts.iter().filter(|text| *text == "from the past").count(),
+            1,
+            "seed {seed}: {texts:?}"
+        );
         talk(&mut pair);
         let told = pair.world.node(pair.bob).texts(pair.to_alice);
         for n in 0..8 {
-            assert_eq!(told.iter().filter(|text| **text == format!("to the past {n}")).count(), 1, "seed {seed}");
+            assert_eq!(
+                told.iter()
+                    .filter(|text| **text == format!("to the past {n}"))
+                    .count(),
+                1,
+                "seed {seed}"
+            );
         }
     }
 }
@@ -128,7 +166,12 @@ fn recoveries_are_limited_to_three_a_day() {
         pair.world.run(20_000);
     }
     assert_eq!(recoveries(&pair.world, pair.bob), 3);
-    assert_eq!(alarms(&pair.world, pair.bob), [Alarm::RecoveryLimit { contact: pair.to_alice }]);
+    assert_eq!(
+        alarms(&pair.world, pair.bob),
+        [Alarm::RecoveryLimit {
+            contact: pair.to_alice
+        }]
+    );
     // The next day it goes on by itself.
     pair.world.run(86_400_000);
     assert_eq!(recoveries(&pair.world, pair.bob), 4);
@@ -152,8 +195,14 @@ fn a_recovery_by_a_copy_of_the_keys_raises_an_alarm() {
     pair.world.start(pair.bob);
     pair.world.say(pair.bob, pair.to_alice, "it was not me");
     pair.world.run(10_000);
-    let alarm = Alarm::RecoveryWhileAlive { contact: pair.to_bob };
-    assert!(alarms(&pair.world, pair.alice).contains(&alarm), "{:?}", alarms(&pair.world, pair.alice));
+    let alarm = Alarm::RecoveryWhileAlive {
+        contact: pair.to_bob,
+    };
+    assert!(
+        alarms(&pair.world, pair.alice).contains(&alarm),
+        "{:?}",
+        alarms(&pair.world, pair.alice)
+    );
     // And he gets through again.
     for n in 0..8 {
         pair.world.say(pair.alice, pair.to_bob, &format!("{n}"));
@@ -171,11 +220,20 @@ fn a_friend_hears_that_somebody_recovered_in_his_name() {
     pair.world.run(3_000);
     let thief = pair.world.add_stopped(copy.clone());
     pair.world.start_from(thief, copy);
-    assert!(pair.world.run_until(5_000, |w| recoveries(w, pair.alice) == 1));
+    assert!(
+        pair.world
+            .run_until(5_000, |w| recoveries(w, pair.alice) == 1)
+    );
     // The thief goes before he could delete what he cannot read.
     pair.world.crash(thief);
     pair.world.start_from(pair.bob, old);
     pair.world.run(10_000);
-    let alarm = Alarm::RecoveryWhileAlive { contact: pair.to_alice };
-    assert!(alarms(&pair.world, pair.bob).contains(&alarm), "{:?}", alarms(&pair.world, pair.bob));
+    let alarm = Alarm::RecoveryWhileAlive {
+        contact: pair.to_alice,
+    };
+    assert!(
+        alarms(&pair.world, pair.bob).contains(&alarm),
+        "{:?}",
+        alarms(&pair.world, pair.bob)
+    );
 }

@@ -15,13 +15,20 @@ fn world(seed: u64) -> World {
 }
 
 fn renewals(world: &World, node: NodeId, reason: Renewal) -> usize {
-    let is = |event: &&Event| matches!(event, Event::SessionRenewed { reason: r, .. } if *r == reason);
+    let is =
+        |event: &&Event| matches!(event, Event::SessionRenewed { reason: r, .. } if *r == reason);
     world.node(node).events.iter().filter(is).count()
 }
 
 fn check(pair: &Pair) {
-    assert_eq!(shown(&pair.world, pair.bob, pair.to_alice), accepted(&pair.world, pair.alice, pair.to_bob));
-    assert_eq!(shown(&pair.world, pair.alice, pair.to_bob), accepted(&pair.world, pair.bob, pair.to_alice));
+    assert_eq!(
+        shown(&pair.world, pair.bob, pair.to_alice),
+        accepted(&pair.world, pair.alice, pair.to_bob)
+    );
+    assert_eq!(
+        shown(&pair.world, pair.alice, pair.to_bob),
+        accepted(&pair.world, pair.bob, pair.to_alice)
+    );
 }
 
 fn chat(pair: &mut Pair, messages: usize, pause_ms: u64) {
@@ -88,8 +95,15 @@ fn renewals_go_on_while_one_side_comes_and_goes() {
         pair.settle(120_000);
         check(&pair);
         for node in [pair.alice, pair.bob] {
-            assert!(renewals(&pair.world, node, Renewal::Rekey) >= 3, "seed {seed}");
-            assert_eq!(renewals(&pair.world, node, Renewal::Recovery), 0, "seed {seed}");
+            assert!(
+                renewals(&pair.world, node, Renewal::Rekey) >= 3,
+                "seed {seed}"
+            );
+            assert_eq!(
+                renewals(&pair.world, node, Renewal::Recovery),
+                0,
+                "seed {seed}"
+            );
         }
     }
 }
@@ -135,7 +149,9 @@ fn old_sessions_are_limited_in_number() {
     for node in [pair.alice, pair.bob] {
         assert!(renewals(&pair.world, node, Renewal::Rekey) >= 12);
         let sessions = pair.world.node(node).rows().keys();
-        let sessions = sessions.filter(|(table, _)| *table == crate::Table::Session).count();
+        let sessions = sessions
+            .filter(|(table, _)| *table == crate::Table::Session)
+            .count();
         assert!(sessions <= 10, "{sessions} sessions");
     }
     pair.world.say(pair.alice, pair.to_bob, "fresh");

@@ -63,6 +63,8 @@ pub(crate) enum Stage {
 /// The slowly changing part of a contact.
 pub(crate) struct Card {
     pub(crate) name: String,
+    /// Whether somebody here chose the name; if not it is made of theirs.
+    pub(crate) named_here: bool,
     pub(crate) their_name: String,
     pub(crate) colour: u8,
     pub(crate) verified: bool,

@@ -71,7 +71,12 @@ impl Underworld {
     /// The direct link to a contact, if one stands.
     #[must_use]
     pub fn link_of(&self, id: ContactId) -> Option<LinkId> {
-        self.contacts.get(&id)?.reach.link.as_ref().map(|link| link.id)
+        self.contacts
+            .get(&id)?
+            .reach
+            .link
+            .as_ref()
+            .map(|link| link.id)
     }
 
     /// Tries now to get a direct link to a contact, although nothing waits for it.
@@ -97,6 +102,7 @@ impl Underworld {
         self.check_free(name, Some(id))?;
         let contact = self.contacts.get_mut(&id).ok_or(RenameError::Unknown)?;
         name.clone_into(&mut contact.card.name);
+        contact.card.named_here = true;
         contact.changed.card = true;
         self.core.touch(id);
         Ok(())
@@ -188,8 +194,29 @@ impl Underworld {
         Ok(())
     }
 
-    /// What the contact shall be called, given what it calls itself.
+    /// Calls contacts that nobody has named here what they call themselves.
+    pub(crate) fn name_unnamed(&mut self) {
+        for id in std::mem::take(&mut self.core.unnamed) {
+            let wanted = self
+                .contacts
+                .get(&id)
+                .map(|contact| contact.card.their_name.clone());
+            let name = self.unique_name_for(wanted.as_deref().unwrap_or_default(), Some(id));
+            if let Some(contact) = self.contacts.get_mut(&id) {
+                contact.card.name = name;
+                contact.changed.card = true;
+                self.core.touch(id);
+            }
+        }
+    }
+
+    /// What a new contact shall be called, given what it calls itself.
     pub(crate) fn unique_name(&self, wanted: &str) -> String {
+        self.unique_name_for(wanted, None)
+    }
+
+    /// What a contact shall be called, given what it calls itself.
+    fn unique_name_for(&self, wanted: &str, id: Option<ContactId>) -> String {
         let mut base: String = wanted.trim().chars().filter(|c| !c.is_control()).collect();
         if base.is_empty() {
             "friend".clone_into(&mut base);
@@ -197,7 +224,7 @@ impl Underworld {
         let numbered = (2..).map(|n: u32| format!("{base} {n}"));
         std::iter::once(base.clone())
             .chain(numbered)
-            .find(|name| self.check_free(name, None).is_ok())
+            .find(|name| self.check_free(name, id).is_ok())
             .unwrap_or(base)
     }
 
@@ -224,8 +251,8 @@ fn say_farewell(contact: &mut Contact, core: &mut Core) {
     }
 }
 
-/// Forgets everything about a contact but its card.
-fn purge(contact: &mut Contact, core: &mut Core) {
+/// Forgets everything about a contact but its card, and takes nothing from it any more.
+pub(crate) fn purge(contact: &mut Contact, core: &mut Core) {
     close_link(contact, core);
     contact.fail_frames(core);
     delivery::remove_deposits(

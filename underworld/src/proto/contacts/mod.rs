@@ -19,7 +19,7 @@ pub use card::{ContactState, FailReason};
 pub(crate) use flow::{Chain, Chains, Flow};
 pub use info::{ContactInfo, InviteInfo};
 pub use manage::{ContactError, RenameError};
-pub(crate) use manage::{farewell_received, finish_farewell};
+pub(crate) use manage::{farewell_received, finish_farewell, purge};
 pub(crate) use sessions::{Place, SessionError, Sessions};
 pub(crate) use views::Views;
 

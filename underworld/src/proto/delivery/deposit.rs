@@ -150,8 +150,8 @@ pub(crate) fn order(
         told: None,
     };
     store_body(op, &kept, core);
-    store(op, &kept, core);
     core.deposits.insert(op, kept);
+    store(op, core);
     order_again(op, core);
     Some(op)
 }
@@ -193,8 +193,8 @@ pub(crate) fn receipt(contact: &mut Contact, op: DepositOp, bytes: &[u8], core: 
     let params = core.net.params();
     if kept.receipts.len() == usize::from(params.acks) {
         tell_kept(contact, op, core);
-    } else if let Some(kept) = core.deposits.get(&op).cloned() {
-        store(op, &kept, core);
+    } else {
+        store(op, core);
     }
     true
 }
@@ -245,17 +245,17 @@ fn tell_kept(contact: &Contact, op: DepositOp, core: &mut Core) {
     let receipts = kept.receipts.len();
     let news = kept.told != Some(receipts);
     kept.told = Some(receipts);
-    let kept = kept.clone();
-    store(op, &kept, core);
+    let (frames, expiry) = (kept.frames.clone(), kept.expiry);
+    store(op, core);
     if !news {
         return;
     }
     let state = SendState::Kept {
         receipts: count(receipts),
         of: u32::from(core.net.params().copies),
-        until_s: core.net.expiry_time(kept.expiry),
+        until_s: core.net.expiry_time(expiry),
     };
-    tell_frames(contact, op, &kept.frames, &state, core);
+    tell_frames(contact, op, &frames, &state, core);
 }
 
 /// Tells that too few keepers hold the frames of a deposit.
@@ -365,7 +365,9 @@ pub(crate) fn resume(op: DepositOp, core: &mut Core) {
     };
     let open = kept.record.is_some() && !is_past(kept, core);
     let once = matches!(kept.purpose, Purpose::Acks | Purpose::Notice);
-    if open {
+    if kept.purpose == Purpose::Frames && kept.frames.is_empty() {
+        remove(op, core);
+    } else if open {
         order_again(op, core);
     } else if once {
         remove(op, core);
@@ -457,10 +459,11 @@ fn close(op: DepositOp, core: &mut Core) {
     }
 }
 
-fn store(op: DepositOp, kept: &OutDeposit, core: &mut Core) {
-    let value = records::deposit::encode(kept);
-    core.out
-        .put(Table::Deposit, records::deposit_key(op), value);
+fn store(op: DepositOp, core: &mut Core) {
+    if let Some(value) = core.deposits.get(&op).map(records::deposit::encode) {
+        core.out
+            .put(Table::Deposit, records::deposit_key(op), value);
+    }
 }
 
 fn store_body(op: DepositOp, kept: &OutDeposit, core: &mut Core) {

@@ -322,7 +322,8 @@ fn note_failure(contact: &mut Contact, error: SessionError, core: &mut Core) {
         // The other side has gone on to a session that we never saw.
         SessionError::NotYet => contact.pool.note_failure(),
         // A key that is gone belongs to a copy of something that was offered again.
-        SessionError::Decrypt(DecryptError::KeyGone { .. } | DecryptError::Malformed) | SessionError::Gone => {}
+        SessionError::Decrypt(DecryptError::KeyGone { .. } | DecryptError::Malformed)
+        | SessionError::Gone => {}
     }
 }
 

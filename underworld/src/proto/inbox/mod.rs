@@ -23,6 +23,6 @@ pub use dedup::SEEN_MAX;
 pub(crate) use dedup::Seen;
 pub(crate) use deposits_in::{Entry, decrypt, done, read_messages, retry_pool};
 pub use order::{HELD_BYTES_MAX, HELD_FRAMES_MAX};
-pub(crate) use order::{Held, Inflow, Patience};
+pub(crate) use order::{Held, Inflow, NUMBER_MAX, Patience};
 pub(crate) use packet::{read_packet, schedule_ack, show};
 pub(crate) use pool::Pool;

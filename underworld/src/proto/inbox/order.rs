@@ -20,6 +20,9 @@ pub const HELD_FRAMES_MAX: usize = 4_096;
 /// Bytes of bodies of one friend that are held beyond gaps.
 pub const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The highest number that a frame may bear. Nobody sends so many, and counting on from it never overflows.
+pub(crate) const NUMBER_MAX: u64 = 1 << 62;
+
 /// Jumps of the friend's numbering that are remembered until the order has passed them.
 const JUMPS_MAX: usize = 4;
 
@@ -91,6 +94,9 @@ impl Inflow {
     /// their number, but nothing is shown for them.
     pub(crate) fn accept(&mut self, frame: Frame, via: Via, shown: bool) -> Accepted {
         let seq = frame.conv_seq;
+        if seq > NUMBER_MAX {
+            return Accepted::Refused;
+        }
         if self.received.contains(seq) {
             return Accepted::Duplicate;
         }
@@ -121,11 +127,12 @@ impl Inflow {
 
     /// Notes that the sender offers nothing below `floor` any more.
     pub(crate) fn raise_floor(&mut self, floor: u64) {
-        self.floor = self.floor.max(floor);
+        self.floor = self.floor.max(floor.min(NUMBER_MAX));
     }
 
     /// Notes that the sender recovered and goes on with `next_seq`; whatever he did not number is not missing.
     pub(crate) fn jump(&mut self, next_seq: u64) {
+        let next_seq = next_seq.min(NUMBER_MAX);
         let from = self.received.largest().unwrap_or(0).max(self.next - 1) + 1;
         if from >= next_seq {
             return;

@@ -22,7 +22,13 @@ use crate::records;
 
 /// Takes a packet of a contact. One that breaks the form is passed over: its sender is broken, and nothing he says
 /// can be relied on.
-pub(crate) fn read_packet(contact: &mut Contact, generation: u16, plain: &[u8], via: Via, core: &mut Core) {
+pub(crate) fn read_packet(
+    contact: &mut Contact,
+    generation: u16,
+    plain: &[u8],
+    via: Via,
+    core: &mut Core,
+) {
     let Ok(packet) = Packet::decode(plain) else {
         return;
     };

@@ -9,7 +9,7 @@ use hermes_wire::{
 use crate::{
     proto::{
         Now, Underworld,
-        contacts::{Card, Contact, FailReason, Peer, Secrets, Stage},
+        contacts::{self, Card, Contact, FailReason, Peer, Secrets, Stage},
         core::Core,
         delivery::{self, Purpose},
         event::{Alarm, Event, Via},
@@ -21,6 +21,9 @@ use crate::{
     },
     session::Session,
 };
+
+/// What an inviter is called until we know better.
+const UNNAMED: &str = "friend";
 
 /// An invite cannot be accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,7 +79,8 @@ impl Underworld {
             check_name(name)?;
             self.check_free(name, None)?;
         }
-        let name = name.map_or_else(|| self.unique_name("friend"), str::to_owned);
+        let named_here = name.is_some();
+        let name = name.map_or_else(|| self.unique_name(UNNAMED), str::to_owned);
         let id = self.core.me.new_contact(&mut self.core.out);
         let (home, slot) = self.allocate_slot(id).ok_or(AcceptError::Full)?;
         let core = &mut self.core;
@@ -98,6 +102,7 @@ impl Underworld {
         .map_err(|_| AcceptError::Damaged)?;
         let card = Card {
             name,
+            named_here,
             their_name: String::new(),
             colour: 0,
             verified: false,
@@ -166,15 +171,17 @@ pub(crate) fn take_answer(contact: &mut Contact, content: &[u8], core: &mut Core
 /// What follows on both sides when a contact is established.
 pub(super) fn established(contact: &mut Contact, core: &mut Core) {
     contact.card.rekey.last_s = core.now.unix_s();
+    if !contact.card.named_here {
+        core.unnamed.insert(contact.id);
+    }
     contact.enter(Stage::Established, core);
     rekey::schedule(contact, core);
 }
 
 /// A contact did not come about.
 pub(crate) fn fail(contact: &mut Contact, reason: FailReason, core: &mut Core) {
-    delivery::remove_deposits(contact.id, |_| true, core);
+    contacts::purge(contact, core);
     contact.enter(Stage::Failed(reason), core);
-    contact.fail_frames(core);
     core.out.event(Event::Alarm(Alarm::ContactFailed {
         contact: contact.id,
         reason,

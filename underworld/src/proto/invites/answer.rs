@@ -82,6 +82,7 @@ impl Underworld {
         let own = self.invites.get(&invite).ok_or(ApproveError::InviteGone)?;
         if let Some(name) = name {
             name.clone_into(&mut contact.card.name);
+            contact.card.named_here = true;
         }
         answer(contact, own, &msg1, &mut self.core).ok_or(ApproveError::InviteGone)
     }
@@ -165,6 +166,7 @@ impl Underworld {
         own.store(core);
         let card = Card {
             name,
+            named_here: false,
             their_name: peer.name,
             colour: 0,
             verified: false,
