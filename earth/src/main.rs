@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&cli.log)
+    let filter = tracing_subscriber::EnvFilter::try_new(filter(&cli.log))
         .map_err(|error| Failure(64, format!("--log: {error}")))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
@@ -86,6 +86,18 @@ fn start(cli: Cli) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure(74, error.to_string()))?;
     runtime.block_on(serve(settings))
+}
+
+/// What is logged: `asked`, but of the libraries below, which put addresses into their warnings, nothing unless somebody debugs or names
+/// them himself.
+fn filter(asked: &str) -> String {
+    use tracing_subscriber::filter::LevelFilter;
+    match asked.parse::<LevelFilter>() {
+        Ok(level) if level <= LevelFilter::INFO => {
+            format!("{asked},quinn=off,quinn_proto=off,quinn_udp=off,rustls=off")
+        }
+        _ => asked.to_owned(),
+    }
 }
 
 fn settings(cli: Cli) -> Result<Settings, Failure> {

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use hermesd::args::{Cli, Command};
+use hermesd::args::{Cli, Command, filter};
 use hermesd::run;
 
 fn main() -> ExitCode {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         eprintln!("hermesd: say what to do, usually: hermesd run (see --help)");
         return ExitCode::from(64);
     };
-    let filter = match tracing_subscriber::EnvFilter::try_new(&args.log) {
+    let filter = match tracing_subscriber::EnvFilter::try_new(filter(&args.log)) {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("hermesd: --log {}: {error}", args.log);
