@@ -142,7 +142,10 @@ impl Daemon {
         *closed = ClosedStore::Locked(locked);
         self.0.core.locked();
         match unlock {
-            Some(unlock) => self.open(&mut closed, unlock).await,
+            Some(unlock) => match self.open(&mut closed, unlock).await {
+                Err(error) if error.is(ErrorCode::NotInitialized) => Ok(()),
+                opened => opened,
+            },
             None => Ok(()),
         }
     }
@@ -189,6 +192,14 @@ impl Daemon {
             tokio::task::spawn_blocking(move || Open::load(store, network, seed, notices, now()));
         let open = match loaded.await {
             Ok(Ok(open)) => open,
+            Ok(Err(LoadError::Unfinished)) => {
+                self.set_aside().await?;
+                return Err(ApiError::new(
+                    ErrorCode::NotInitialized,
+                    "there is no identity here yet: its making was interrupted",
+                )
+                .hint("hermes-cli init --name NAME"));
+            }
             failed => {
                 // The store is there all the same, and whoever asks again shall not hear that there is none.
                 if let Ok(locked) = Store::open(&self.0.paths.store_dir()) {
@@ -203,6 +214,27 @@ impl Daemon {
         self.0.core.open(Box::new(open)).await?;
         *closed = ClosedStore::Open;
         Ok(())
+    }
+
+    /// Puts a store without an identity out of the way of a new one. It is not deleted: if its tables are lost by another fault, its key
+    /// may still be of use.
+    async fn set_aside(&self) -> Result<(), ApiError> {
+        let dir = self.0.paths.store_dir();
+        let mut aside = dir.clone().into_os_string();
+        aside.push(format!(".unfinished-{}", now().unix_ms));
+        tracing::warn!("a store whose making was interrupted is put aside");
+        let renamed = tokio::task::spawn_blocking(move || std::fs::rename(dir, aside)).await;
+        match renamed {
+            Ok(Ok(())) => {
+                self.0.core.emptied();
+                Ok(())
+            }
+            Ok(Err(error)) => Err(ApiError::new(ErrorCode::StorageFailed, error.to_string())),
+            Err(_) => Err(ApiError::new(
+                ErrorCode::Internal,
+                "it failed; see the daemon's log",
+            )),
+        }
     }
 
     /// `store.unlock`

@@ -27,17 +27,26 @@ impl Owner {
             }
             return true;
         };
-        open.underworld.handle_timeout(now);
-        match open.commit(now) {
+        open.finish_cycle(now, answers, |effect| self.net.carry_out(effect))
+    }
+}
+
+impl Open {
+    /// The same for an open store; effects are handed to `carry_out`.
+    pub(super) fn finish_cycle(
+        &mut self,
+        now: Now,
+        answers: Vec<Answer>,
+        carry_out: impl FnMut(Effect),
+    ) -> bool {
+        self.underworld.handle_timeout(now);
+        match self.commit(now) {
             Ok(effects) => {
                 for answer in answers {
                     answer(Ok(()));
                 }
-                open.tell_waiting();
-                open.notices.flush();
-                for effect in effects {
-                    self.net.carry_out(effect);
-                }
+                self.notices.flush();
+                effects.into_iter().for_each(carry_out);
                 true
             }
             Err(error) => {
@@ -53,9 +62,7 @@ impl Owner {
             }
         }
     }
-}
 
-impl Open {
     fn commit(&mut self, now: Now) -> Result<Vec<Effect>, HistoryError> {
         self.take_outputs(now);
         if let Some(error) = self.broken.take() {

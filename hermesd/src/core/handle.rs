@@ -50,6 +50,11 @@ impl CoreHandle {
         self.set_phase.send_replace(Phase::Locked);
     }
 
+    /// There is no store after all.
+    pub fn emptied(&self) {
+        self.set_phase.send_replace(Phase::Empty);
+    }
+
     /// Whether the owner takes an input within `patience`.
     pub async fn answers(&self, patience: std::time::Duration) -> bool {
         let (done, answer) = oneshot::channel();

@@ -14,6 +14,8 @@ pub mod handle;
 pub mod history;
 pub mod open;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod translate;
 pub mod waiting;
 

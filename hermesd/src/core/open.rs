@@ -73,6 +73,9 @@ pub enum OpenError {
     /// Underworld's rows.
     #[error("what the store holds cannot be read: {0}")]
     Load(#[from] LoadError),
+    /// The store was made, and its maker ended before an identity was in it.
+    #[error("there is no identity in this store: its making was interrupted")]
+    Unfinished,
     /// The history's rows.
     #[error("the history cannot be read: {0}")]
     History(#[from] super::history::HistoryError),
@@ -120,6 +123,10 @@ impl Open {
         now: Now,
     ) -> Result<Self, OpenError> {
         let rows = rows::all(&store)?;
+        let was_made = store.get(Table::Settings, CREATED)?.is_some();
+        if rows.is_empty() && !was_made && store.head().seq == 0 {
+            return Err(OpenError::Unfinished);
+        }
         let underworld = Underworld::load(network, rows, seed, now)?;
         let history = History::load(&store)?;
         let (head, _) = watch::channel(store.head().seq);
