@@ -3,16 +3,19 @@
 //! A chat belongs to one contact and has its number. Messages of a chat are numbered from 1 in the order in which they were accepted
 //! here, ours and the friend's in one sequence. Rows are JSON with a version, so that later fields can be added.
 
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hermes_api::types::{Direction, Kept, Message, MessageState, Time};
+use hermes_api::types::{Direction, MessageState};
 use hermes_underworld::proto::ContactId;
 use hermes_wire::ids::MessageId;
 use lru::LruCache;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::store::{Batch, Query, Reader, StoreError, Table, message_key, seq_key};
+pub use stored::{ChatRow, MessageRow};
+use stored::{parse, store_chat, store_message};
 
 /// Rows of our own messages that are on their way and kept in memory, so that their state can be changed without reading.
 const ON_THEIR_WAY_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
@@ -37,58 +40,6 @@ pub enum HistoryError {
     },
 }
 
-/// What is known of a chat beside its messages.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatRow {
-    v: u8,
-    /// The highest number given to a message.
-    pub last_seq: u64,
-    /// Everything of the friend's up to here was read by us.
-    pub read_seq: u64,
-    /// The friend's messages after that.
-    pub unread: u64,
-    /// Everything of ours up to here was read by the friend.
-    pub read_by_friend: u64,
-    /// What the contact was called last, for when it is gone.
-    pub name: String,
-    /// Messages of the friend's that will be missing before his next one.
-    #[serde(default)]
-    pub gap: u64,
-    /// The highest number between the devices that the friend was told we have read.
-    #[serde(default)]
-    pub told: u64,
-}
-
-/// A message as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MessageRow {
-    v: u8,
-    /// Its name.
-    pub id: String,
-    /// Ours or the friend's.
-    pub direction: Direction,
-    /// The text.
-    pub body: String,
-    /// Where it stands.
-    pub state: MessageState,
-    /// When it was written, in Unix milliseconds.
-    pub sent_ms: u64,
-    /// When it came.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub received_ms: Option<u64>,
-    /// Its number between the two devices.
-    pub conv_seq: u64,
-    /// The proof that keepers hold it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<Kept>,
-    /// Why it waits or failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Messages missing before it.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub gap: u64,
-}
-
 /// What a friend said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -100,10 +51,6 @@ pub struct Said {
     pub body: String,
     /// When it was written, in Unix milliseconds.
     pub sent_ms: u64,
-}
-
-fn is_zero(n: &u64) -> bool {
-    *n == 0
 }
 
 /// The chats in memory; messages stay on the disk but for those that are on their way.
@@ -619,46 +566,6 @@ pub fn find(
 pub fn message_id(text: &str) -> Option<MessageId> {
     let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?;
     bytes.try_into().ok().map(MessageId)
-}
-
-impl MessageRow {
-    /// As the interface shows it.
-    #[must_use]
-    pub fn shown(&self, chat: &str, name: &str, seq: u64) -> Message {
-        let time = |ms: u64| Time::from_unix_ms(i64::try_from(ms).unwrap_or(i64::MAX));
-        Message {
-            message_id: self.id.clone(),
-            chat: chat.to_owned(),
-            seq,
-            sender: match self.direction {
-                Direction::In => name.to_owned(),
-                Direction::Out => "me".to_owned(),
-            },
-            direction: self.direction,
-            body: self.body.clone(),
-            state: self.state,
-            sent_at: time(self.sent_ms),
-            received_at: self.received_ms.map(time),
-            kept: self.kept,
-            why: self.why.clone(),
-            gap_before: self.gap,
-        }
-    }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(table: Table, value: &[u8]) -> Result<T, HistoryError> {
-    serde_json::from_slice(value).map_err(|source| HistoryError::Damaged { table, source })
-}
-
-fn store_chat(contact: ContactId, chat: &ChatRow, batch: &mut Batch) {
-    // A row is made of numbers and strings: writing it to memory does not fail.
-    let value = serde_json::to_vec(chat).unwrap_or_default();
-    batch.put(Table::Chats, &seq_key(contact.0.into()), value);
-}
-
-fn store_message(contact: ContactId, seq: u64, row: &MessageRow, batch: &mut Batch) {
-    let value = serde_json::to_vec(row).unwrap_or_default();
-    batch.put(Table::Messages, &message_key(contact.0.into(), seq), value);
 }
 
 #[cfg(test)]
