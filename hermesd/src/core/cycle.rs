@@ -45,6 +45,7 @@ impl Open {
                 for answer in answers {
                     answer(Ok(()));
                 }
+                self.tell_waiting();
                 self.notices.flush();
                 effects.into_iter().for_each(carry_out);
                 true
