@@ -51,8 +51,8 @@ fn get(open: &Open, params: &MessageGetParams) -> Result<Message, ApiError> {
 }
 
 /// What the owner gives back: the answer so far, and who tells when the goal is reached.
-struct Accepted {
-    response: MessageSendResponse,
+pub(crate) struct Accepted {
+    pub(crate) response: MessageSendResponse,
     reached: Option<oneshot::Receiver<MessageState>>,
 }
 
@@ -112,7 +112,12 @@ fn check(params: &MessageSendParams) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn accept(open: &mut Open, params: MessageSendParams, now: Now) -> Result<Accepted, ApiError> {
+/// Takes a message into this cycle.
+pub(crate) fn accept(
+    open: &mut Open,
+    params: MessageSendParams,
+    now: Now,
+) -> Result<Accepted, ApiError> {
     let contact = find_contact(open, &params.to)?;
     let digest = fingerprint(contact.id, &params.body);
     if let Some(key) = &params.idempotency_key

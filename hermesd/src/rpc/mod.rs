@@ -8,7 +8,7 @@ mod daemon;
 mod events;
 pub(crate) mod identity;
 mod invites;
-mod messages;
+pub(crate) mod messages;
 mod network;
 mod stores;
 
