@@ -143,7 +143,7 @@ fn text_from_stdin_is_sent_whole_or_refused() -> Result<()> {
         .home
         .cli_with_input(["send", "bob", "-", "--wait", "delivered"], long.as_bytes())?
         .success()?;
-    ensure!(bob.received("alice")? == [long.clone()]);
+    ensure!(bob.received("alice")? == std::slice::from_ref(&long));
     let too_long = alice
         .home
         .cli_with_input(["send", "bob", "-"], format!("{long}x").as_bytes())?;
