@@ -133,3 +133,48 @@ pub(super) fn payload(data: &EventData) -> Vec<u8> {
     // Plain data: writing it to memory does not fail.
     serde_json::to_vec(&event).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use hermes_api::types::{MessageState, WaitFor};
+    use hermes_wire::Network;
+    use hermes_wire::ids::MessageId;
+
+    use super::*;
+    use crate::notify::{Notices, Show};
+    use crate::store::{OsEntropy, Store, Unlock};
+
+    fn open(dir: &std::path::Path, now: Now) -> Open {
+        let entropy = Box::new(OsEntropy::new());
+        let store = Store::create(dir, &Unlock::Insecure, entropy).unwrap();
+        let notices = Notices::new(Show::Nothing);
+        Open::create(store, Network::lab(), "me", [7; 32], notices, now).unwrap()
+    }
+
+    #[test]
+    fn waiting_calls_hear_of_states_that_are_on_the_disk_and_of_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = crate::core::now();
+        let (mut open, id) = (open(dir.path(), now), MessageId([1; 16]));
+        let mut told = open.waiting.add(id, WaitFor::Delivered).unwrap();
+        open.reached.push((id, MessageState::Delivered));
+        open.broken = Some(StoreError::Closed.into());
+        assert!(!open.finish_cycle(now, Vec::new(), |_| {}));
+        assert!(told.try_recv().is_err());
+        assert!(open.finish_cycle(now, Vec::new(), |_| {}));
+        assert_eq!(told.try_recv(), Ok(MessageState::Delivered));
+    }
+
+    #[test]
+    fn a_store_without_an_identity_is_known_as_unfinished() {
+        let dir = tempfile::tempdir().unwrap();
+        let entropy = Box::new(OsEntropy::new());
+        let store = Store::create(dir.path(), &Unlock::Insecure, entropy).unwrap();
+        let notices = Notices::new(Show::Nothing);
+        let loaded = Open::load(store, Network::lab(), [7; 32], notices, crate::core::now());
+        assert!(matches!(
+            loaded,
+            Err(super::super::open::OpenError::Unfinished)
+        ));
+    }
+}
