@@ -20,6 +20,8 @@ pub(crate) struct Lab {
     pub(crate) programs: Arc<Programs>,
     pub(crate) sky: Vec<Node>,
     pub(crate) earth: Vec<Node>,
+    /// Data and homes; another lab of the same task has others.
+    folder: PathBuf,
 }
 
 /// A running node.
@@ -41,6 +43,7 @@ impl Lab {
             programs: Arc::clone(programs),
             sky: Vec::new(),
             earth: Vec::new(),
+            folder: nest.folder()?,
         };
         // The first is known to the others; those start side by side.
         let first = lab.spawn("hermes-sky", "sky-1", &[])?;
@@ -69,11 +72,21 @@ impl Lab {
         Ok(lab)
     }
 
+    /// Starts an earth node again on its old data, at another port.
+    pub(crate) fn restart_earth(&mut self, index: usize) -> Result<()> {
+        let sky = self.sky.first().context("no sky node")?.uri.clone();
+        let name = format!("earth-{}", index + 1);
+        let process = self.spawn("hermes-earth", &name, &["--sky", &sky])?;
+        let node = self.earth.get_mut(index).context("no such earth node")?;
+        *node = Node::when_ready(process)?;
+        Ok(())
+    }
+
     fn spawn(&self, program: &str, name: &str, arguments: &[&str]) -> Result<Process> {
         let mut command = self.programs.command(program)?;
         command
             .args(["--network", "lab", "--listen", ANY_PORT, "--data"])
-            .arg(self.nest.path().join(name))
+            .arg(self.folder.join(name))
             .args(arguments);
         self.nest.spawn(name, command)
     }
@@ -82,7 +95,7 @@ impl Lab {
     pub(crate) fn person(&self, name: &'static str) -> Person {
         Person {
             name,
-            home: self.nest.path().join(name),
+            home: self.folder.join(name),
             sky: self.sky.iter().map(|node| node.uri.clone()).collect(),
             nest: Arc::clone(&self.nest),
             programs: Arc::clone(&self.programs),

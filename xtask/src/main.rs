@@ -10,9 +10,13 @@
 use std::process::ExitCode;
 
 #[cfg(unix)]
+mod bench;
+#[cfg(unix)]
 mod demo;
 #[cfg(unix)]
 mod lab;
+#[cfg(feature = "load")]
+mod load;
 #[cfg(unix)]
 mod nest;
 #[cfg(unix)]
@@ -25,6 +29,7 @@ Usage: cargo xtask <TASK>
 
 Tasks:
   demo    a network, a daemon for you and a robot friend, on this machine
+  bench   measure the programs: [--quick] [--json FILE] [--only WORD]
 ";
 
 fn main() -> ExitCode {
@@ -45,6 +50,12 @@ fn run(task: &str, arguments: &[&str]) -> ExitCode {
     match (task, arguments) {
         ("demo", []) => nest::supervise("hermes-demo-", demo::run),
         ("demo", _) => wrong_usage("demo takes no arguments"),
+        ("bench", _) => match bench::Options::parse(arguments) {
+            Ok(options) => nest::supervise("hermes-bench-", move |nest| bench::run(nest, &options)),
+            Err(error) => wrong_usage(&error.to_string()),
+        },
+        #[cfg(feature = "load")]
+        ("load", _) => load::run(arguments),
         _ => wrong_usage(&format!("there is no task `{task}`")),
     }
 }

@@ -111,6 +111,8 @@ struct State {
     /// Set once everything was killed; nothing can be started any more.
     is_closed: bool,
     children: Vec<Kept>,
+    /// Folders made so far.
+    folders: u32,
 }
 
 struct Kept {
@@ -131,6 +133,7 @@ impl Nest {
                 folder: Some(folder),
                 is_closed: false,
                 children: Vec::new(),
+                folders: 0,
             }),
         })
     }
@@ -138,6 +141,15 @@ impl Nest {
     /// The folder of the task.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A new folder in it, with a short name, for sockets will lie in it.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let mut state = self.state();
+        state.folders += 1;
+        let path = self.path.join(state.folders.to_string());
+        fs::create_dir_all(&path).with_context(|| format!("making {}", path.display()))?;
+        Ok(path)
     }
 
     /// Where the programs' logs go.
@@ -269,6 +281,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
     /// The next line on stdout; none once the program has closed it.
     pub(crate) fn line(&self) -> Result<Option<String>> {
         match self.lines.recv_timeout(PATIENCE) {

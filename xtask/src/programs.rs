@@ -21,10 +21,23 @@ pub(crate) struct Programs {
 
 impl Programs {
     /// Builds all programs of the workspace with the profile that this task was built with.
-    ///
+    pub(crate) fn build(nest: &Arc<Nest>) -> Result<Self> {
+        let profile: &[&str] = if cfg!(debug_assertions) {
+            &[]
+        } else {
+            &["--release"]
+        };
+        Self::build_with(nest, profile)
+    }
+
+    /// Builds all programs for the benchmarks, the load generator among them.
+    pub(crate) fn build_for_bench(nest: &Arc<Nest>) -> Result<Self> {
+        Self::build_with(nest, &["--release", "--features", "xtask/load"])
+    }
+
     /// The whole workspace is named, because cargo would else choose other features and compile the dependencies once more.
     /// `HERMES_BIN_DIR` names a folder with ready programs instead.
-    pub(crate) fn build(nest: &Arc<Nest>) -> Result<Self> {
+    fn build_with(nest: &Arc<Nest>, arguments: &[&str]) -> Result<Self> {
         if let Some(folder) = env::var_os("HERMES_BIN_DIR") {
             return Self::in_folder(Path::new(&folder));
         }
@@ -37,9 +50,7 @@ impl Programs {
             "--bins",
             "--message-format=json-render-diagnostics",
         ]);
-        if !cfg!(debug_assertions) {
-            command.arg("--release");
-        }
+        command.args(arguments);
         let build = nest.spawn_visible("cargo", command)?;
         let mut paths = BTreeMap::new();
         while let Some(line) = build.line_at_leisure() {
@@ -66,6 +77,7 @@ impl Programs {
             "hermesd",
             "hermes-cli",
             "hermes-tui",
+            "xtask",
         ];
         let paths = names.map(|name| (name.to_owned(), folder.join(name)));
         Ok(Self {
