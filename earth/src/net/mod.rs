@@ -1,7 +1,7 @@
 //! The network side of a keeper.
 //!
 //! Requests come in over [`hermes_link`]; signatures are checked where they arrive, in parallel; then everything meets in one
-//! [`owner`] thread that holds machine and disk, commits whatever has gathered in one synced batch, signs once for all of it and
+//! `owner` thread that holds machine and disk, commits whatever has gathered in one synced batch, signs once for all of it and
 //! answers. Reading pages for owners happens beside it.
 
 #![allow(

@@ -3,10 +3,10 @@
 //! Wishes and orders come from the owner as [`Effect`]s; what happens goes back to him as [`NetInput`]s. No decision of the protocol is
 //! made here: this side keeps connections, retries what the wishes say, and reports.
 //!
-//! - [`directory`]: which nodes there are, learned in bulk so that nobody learns which of them we look for.
-//! - [`presence`]: one endpoint and one sky connection for each presence key; knocks both ways; links between friends.
-//! - [`reading`]: one endpoint for each mailbox of ours that is read or watched.
-//! - [`depositing`]: one endpoint for each mailbox of a friend that is written to.
+//! - `directory`: which nodes there are, learned in bulk so that nobody learns which of them we look for.
+//! - `presence`: one endpoint and one sky connection for each presence key; knocks both ways; links between friends.
+//! - `reading`: one endpoint for each mailbox of ours that is read or watched.
+//! - `depositing`: one endpoint for each mailbox of a friend that is written to.
 //!
 //! Endpoints are not shared between those, because a source port that two of them had in common would tie them together.
 
