@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hermes_link::{Alpn, Endpoint, EndpointConfig, ExpectGuard, Identity, PeerKey, Profile};
 use hermes_sky::client::{IncomingKnock, IncomingKnocks, SkyClient, SkyError};
@@ -38,6 +38,9 @@ const NODES_TRIED: usize = 3;
 /// The pause after none of them answered; it doubles up to the maximum.
 const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long a presence stays before it looks whether another node is nearer by now.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// How long a knock waits for a connection to sky.
 const KNOCK_PATIENCE: Duration = Duration::from_secs(3);
@@ -439,13 +442,21 @@ impl Task {
             candidates: candidates(endpoint, &sky),
         }));
         self.news.notify_one();
-        self.stay(&sky, knocks, lease).await;
+        self.stay(endpoint, &sky, knocks, lease).await;
         self.stand.send_replace(None);
         self.news.notify_one();
         Ok(())
     }
 
-    async fn stay(&mut self, sky: &SkyClient, mut knocks: IncomingKnocks, mut lease: Duration) {
+    async fn stay(
+        &mut self,
+        endpoint: &Endpoint,
+        sky: &SkyClient,
+        mut knocks: IncomingKnocks,
+        mut lease: Duration,
+    ) {
+        let mut news = self.shared.directory.news();
+        let mut looked = Instant::now();
         loop {
             tokio::select! {
                 _ = sky.closed() => return,
@@ -453,6 +464,13 @@ impl Task {
                     Some(knock) => self.knocked(knock).await,
                     None => return,
                 },
+                Ok(()) = news.changed(), if looked.elapsed() >= LOOK => {
+                    news.mark_unchanged();
+                    looked = Instant::now();
+                    if self.nearer(endpoint, sky).await {
+                        return sky.close();
+                    }
+                }
                 changed = self.wishes.changed() => {
                     if changed.is_err() {
                         return;
@@ -471,6 +489,18 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Whether a node answers that is nearer to the key than this one: knocks are led to it, so we have to be there.
+    async fn nearer(&self, endpoint: &Endpoint, sky: &SkyClient) -> bool {
+        let position = self.wishes.borrow().position;
+        let nearest = self.shared.directory.presence_nodes(&position, 1).await;
+        let Some(nearest) = nearest.first().filter(|node| node.node != sky.node()) else {
+            return false;
+        };
+        SkyClient::connect_to(endpoint, &self.shared.network, nearest, None, SKY_TIMEOUT)
+            .await
+            .is_ok()
     }
 
     async fn register(&mut self, sky: &SkyClient) -> Result<Duration, SkyError> {
