@@ -122,6 +122,7 @@ pub(crate) const COMMANDS: &[(&str, &str)] = &[
     ("/verify [NUMBER]", "show or compare the safety number"),
     ("/chat NAME", "go to a chat"),
     ("/chats", "list the chats"),
+    ("/reconnect", "reach hermesd again, starting it if need be"),
     ("/help", "show the keys and commands"),
     ("/quit", "quit"),
     ("//...", "send a message that begins with /"),

@@ -1,7 +1,8 @@
 //! The form for screen readers and simple terminals: whole lines, one below the other, and a
 //! prompt. Nothing is drawn over, and every change of state is said as a sentence.
 
-use std::io::{self, BufRead as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use anyhow::Result;
 use hermes_api::client::Feed;
@@ -30,6 +31,10 @@ const HISTORY_LINES: usize = 10;
 /// Columns of a message that are repeated when its state changes.
 const QUOTE_COLUMNS: usize = 30;
 
+/// After so long without anything to say the prompt is printed, so that it does not stand between
+/// lines that belong together.
+const QUIET: Duration = Duration::from_millis(150);
+
 /// What has been said already.
 #[derive(Debug, Default)]
 pub(crate) struct Speaker {
@@ -56,15 +61,27 @@ pub(crate) async fn run(paths: Paths) -> Result<()> {
             let _ = lines.blocking_send(Msg::Line("/quit".to_owned()));
         })?;
     let mut speaker = Speaker::default();
-    while let Some(msg) = messages.recv().await {
-        let entered = matches!(msg, Msg::Line(_));
+    loop {
+        let msg = match tokio::time::timeout(QUIET, messages.recv()).await {
+            Ok(Some(msg)) => msg,
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                speaker.prompt(&model)?;
+                match messages.recv().await {
+                    Some(msg) => msg,
+                    None => return Ok(()),
+                }
+            }
+        };
+        if matches!(msg, Msg::Line(_)) {
+            speaker.prompt = None;
+        }
         let (said, effects) = step(&mut speaker, &mut model, msg);
         if outside.run(effects) == Go::Out {
             return Ok(());
         }
-        speaker.print(&model, &said, entered)?;
+        speaker.print(&said)?;
     }
-    Ok(())
 }
 
 /// Takes in what happened; what to say about it, and what to do.
@@ -108,7 +125,7 @@ fn is_loaded(model: &Model) -> bool {
 impl Speaker {
     /// Says how things stand if that changed.
     fn standing(&mut self, model: &Model, said: &mut Vec<String>) {
-        let banner = banner(&model.link);
+        let banner = banner(&model.link, "/reconnect");
         if banner != self.banner {
             said.push(
                 banner
@@ -124,23 +141,34 @@ impl Speaker {
         }
     }
 
-    /// Prints lines, and the prompt if it has to stand again.
-    fn print(&mut self, model: &Model, said: &[String], entered: bool) -> io::Result<()> {
-        let name = model
-            .current()
-            .map(|view| text::line(&view.chat.name).into_owned());
-        let prompt = format!("{}> ", name.as_deref().unwrap_or("hermes"));
-        let stands = self.prompt.as_ref() == Some(&prompt) && !entered;
-        if said.is_empty() && stands {
+    /// Prints lines, each on a row of its own.
+    fn print(&mut self, said: &[String]) -> io::Result<()> {
+        if said.is_empty() {
             return Ok(());
         }
         let mut out = io::stdout().lock();
-        if self.prompt.is_some() && !entered {
-            // What is being typed stands in the prompt's line; the terminal keeps it.
+        if self.prompt.take().is_some() {
+            // What is being typed stands behind the prompt; the terminal keeps it.
             writeln!(out)?;
         }
         for line in said.iter().flat_map(|text| text.lines()) {
             writeln!(out, "{}", text::line(line))?;
+        }
+        out.flush()
+    }
+
+    /// Prints the prompt if it does not stand, and if somebody types.
+    fn prompt(&mut self, model: &Model) -> io::Result<()> {
+        let name = model
+            .current()
+            .map(|view| text::line(&view.chat.name).into_owned());
+        let prompt = format!("{}> ", name.as_deref().unwrap_or("hermes"));
+        if self.prompt.as_ref() == Some(&prompt) || !io::stdin().is_terminal() {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        if self.prompt.is_some() {
+            writeln!(out)?;
         }
         write!(out, "{prompt}")?;
         self.prompt = Some(prompt);

@@ -9,8 +9,10 @@ pub(crate) use daemon::passes;
 #[cfg(test)]
 mod tests;
 
+use hermes_api::text;
+
 use crate::layout::Rows;
-use crate::model::{Model, Pane, Scroll};
+use crate::model::{Link, Model, Pane, Scroll};
 use crate::msg::{Effect, Focus, Msg, Place};
 
 /// Takes in what happened.
@@ -21,12 +23,15 @@ pub(crate) fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Paste(text) => keys::paste(model, &text),
         Msg::Focus(focus) => {
             model.focus = focus;
-            if focus == Focus::Gained {
-                effects.push(Effect::LoadStatus);
+            match (focus, model.current_mut()) {
+                (Focus::Gained, _) => effects.push(Effect::LoadStatus),
+                // What comes from now on is new when somebody looks again.
+                (Focus::Lost, Some(view)) if view.chat.unread == 0 => view.unread_from = None,
+                (Focus::Lost, _) => {}
             }
         }
         Msg::Resize(columns, rows) => model.size = (columns, rows),
-        Msg::Line(line) => submit::submit(model, &line, &mut effects),
+        Msg::Line(line) => submit::submit(model, &text::block(&line), &mut effects),
         Msg::Greeted(outcome) => daemon::greeted(model, outcome, &mut effects),
         Msg::Feed(feed) => daemon::feed(model, feed, &mut effects),
         Msg::Status(outcome) => daemon::status(model, outcome),
@@ -60,7 +65,7 @@ fn follow(model: &mut Model, effects: &mut Vec<Effect>) {
         .current()
         .filter(|_| visible && focused)
         .map(|view| view.chat.chat.clone());
-    if model.link == crate::model::Link::Up && presence != model.presence {
+    if model.link == Link::Up && presence != model.presence {
         model.presence.clone_from(&presence);
         effects.push(Effect::Presence(presence));
     }
@@ -68,7 +73,7 @@ fn follow(model: &mut Model, effects: &mut Vec<Effect>) {
     let Some(view) = model.current_mut() else {
         return;
     };
-    if link != crate::model::Link::Up {
+    if link != Link::Up {
         return;
     }
     let window = &mut view.window;
@@ -101,7 +106,7 @@ fn is_near_top(model: &Model) -> bool {
     let Some((rows, height)) = Rows::of(model) else {
         return false;
     };
-    rows.up(height, height * 2).is_none_or(|scroll| {
+    rows.up(height, height).is_none_or(|scroll| {
         let first = model.current().and_then(|view| view.window.at(0));
         matches!((scroll, first), (Scroll::At { seq, .. }, Some(first)) if seq == first.seq)
     })

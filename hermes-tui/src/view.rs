@@ -34,23 +34,25 @@ pub(crate) fn view(model: &Model, frame: &mut Frame<'_>) {
     popups::draw(model, frame);
 }
 
-/// What is wrong with the daemon, in words.
-pub(crate) fn banner(link: &Link) -> Option<String> {
+/// What is wrong with the daemon, in words; `again` is how to reach it again.
+pub(crate) fn banner(link: &Link, again: &str) -> Option<String> {
     match link {
         Link::Up => None,
         Link::Starting => Some("reaching hermesd".to_owned()),
-        Link::Lost => Some("hermesd is restarting; Ctrl-R starts it".to_owned()),
-        Link::Locked => Some("hermesd is locked; unlock it with: hermes-cli store unlock".to_owned()),
+        Link::Lost => Some(format!("hermesd is restarting; {again} starts it")),
+        Link::Locked => {
+            Some("hermesd is locked; unlock it with: hermes-cli store unlock".to_owned())
+        }
         Link::NoIdentity => {
             Some("no identity yet; make one with: hermes-cli init --name NAME".to_owned())
         }
-        Link::Failed(reason) => Some(format!("{}; Ctrl-R tries again", text::line(reason))),
+        Link::Failed(reason) => Some(format!("{}; {again} tries again", text::line(reason))),
     }
 }
 
 fn title(model: &Model, frame: &mut Frame<'_>, area: Rect) {
     let mut words = vec!["hermes".to_owned()];
-    if let Some(banner) = banner(&model.link) {
+    if let Some(banner) = banner(&model.link, "Ctrl-R") {
         words.push(banner);
     } else if let Some(view) = model.current() {
         words.push(text::line(&view.chat.name).into_owned());

@@ -10,7 +10,7 @@ use hermes_api::types::{
 
 use super::submit;
 use crate::model::{ChatView, Link, Lists, Model, Scroll, Sending};
-use crate::msg::{Effect, Outcome, Place};
+use crate::msg::{Effect, Focus, Outcome, Place};
 
 /// Says what went wrong, and what can be done about it.
 pub(super) fn complain(model: &mut Model, error: &ClientError) {
@@ -158,6 +158,7 @@ fn event(model: &mut Model, data: EventData, effects: &mut Vec<Effect>) {
 
 fn arrived(model: &mut Model, message: Message, effects: &mut Vec<Effect>) {
     let chosen = model.current().map(|view| view.chat.chat.clone());
+    let away = model.focus == Focus::Lost;
     if message.direction == Direction::Out
         && let Some(at) = model
             .outbox
@@ -177,7 +178,7 @@ fn arrived(model: &mut Model, message: Message, effects: &mut Vec<Effect>) {
     if is_new && is_in && message.seq > view.chat.read_seq {
         view.chat.unread += 1;
         let elsewhere = chosen.as_ref() != Some(&message.chat);
-        if view.unread_from.is_none() && (elsewhere || view.scroll != Scroll::Bottom) {
+        if view.unread_from.is_none() && (elsewhere || away || view.scroll != Scroll::Bottom) {
             view.unread_from = Some(message.seq);
         }
     }

@@ -6,7 +6,7 @@ use hermes_api::text;
 use super::{bottom, choose, go, scroll, submit};
 use crate::keymap::{Action, action};
 use crate::layout::areas;
-use crate::model::{Link, Model, Pane, Popup, empty_draft};
+use crate::model::{Model, Pane, Popup, empty_draft};
 use crate::msg::Effect;
 
 /// Takes a key.
@@ -64,12 +64,7 @@ fn act(model: &mut Model, action: Action, effects: &mut Vec<Effect>) {
         Action::Bottom => bottom(model),
         Action::Help => model.popups.push(Popup::Help(0)),
         Action::Close => {}
-        Action::Reconnect => {
-            if model.link != Link::Up {
-                model.link = Link::Starting;
-                effects.push(Effect::Start);
-            }
-        }
+        Action::Reconnect => submit::reconnect(model, effects),
         Action::Redraw => effects.push(Effect::Redraw),
         Action::HowToQuit => model.notice = Some("Ctrl-Q quits".to_owned()),
         Action::Quit => effects.push(Effect::Quit),

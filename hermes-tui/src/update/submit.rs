@@ -91,12 +91,21 @@ fn run(model: &mut Model, command: &str, effects: &mut Vec<Effect>) {
             title: "chats".to_owned(),
             text: chats(model),
         }),
+        "reconnect" => reconnect(model, effects),
         "help" => model.popups.push(Popup::Help(0)),
         "quit" => effects.push(Effect::Quit),
         _ => {
             give_back(model, &format!("/{command}"));
             model.notice = Some("no such command; F1 or /help shows them".to_owned());
         }
+    }
+}
+
+/// Reaches the daemon again if it is not there.
+pub(super) fn reconnect(model: &mut Model, effects: &mut Vec<Effect>) {
+    if model.link != Link::Up {
+        model.link = Link::Starting;
+        effects.push(Effect::Start);
     }
 }
 
