@@ -22,5 +22,5 @@ pub(crate) use accept::{fail, take_answer};
 pub use answer::ApproveError;
 pub(crate) use answer::heard;
 pub use create::{CreateInviteError, InviteOptions, RevokeInviteError};
+pub(crate) use own::{Closed, OwnInvite, Use};
 pub use own::{INVITES_KEPT_MAX, INVITES_MAX};
-pub(crate) use own::{OwnInvite, Use};

@@ -55,7 +55,7 @@ pub(crate) use delivery::{OutDeposit, OutFrame, Purpose};
 pub(crate) use home::{Home, RootOf, SlotUse};
 pub(crate) use identity::Me;
 pub(crate) use inbox::{Held, Inflow, NUMBER_MAX};
-pub(crate) use invites::{OwnInvite, Use};
+pub(crate) use invites::{Closed, OwnInvite, Use};
 pub(crate) use recovery::{Answered as RecoveryAnswered, Recovery};
 pub(crate) use rekey::{Answered as RekeyAnswered, Rekey, Step as RekeyStep};
 

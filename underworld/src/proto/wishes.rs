@@ -24,7 +24,7 @@ use super::{
     delivery::{self, Purpose},
     effect::{Effect, MailboxWish, OwnerRequest, PresenceWish, Reading},
     ids::ContactId,
-    invites::{self, OwnInvite},
+    invites::{self, Closed, OwnInvite},
     timers::Timer,
 };
 
@@ -216,13 +216,23 @@ impl Underworld {
                 *closed |= refused.iter().fold(0, |mask, slot| mask | 1 << slot.get());
             }
         }
-        for own in self.invites.values().filter(|own| own.is_closed()) {
-            for epoch in (first.0..=last.0.saturating_add(CLOSE_AHEAD)).map(Epoch) {
-                if let Some((mailbox, owned)) = invite_mailbox(&net, own, epoch)
-                    && self.wished.closed.insert(mailbox, 1).is_none()
-                {
+        let ahead = Epoch(last.0.saturating_add(CLOSE_AHEAD));
+        for own in self.invites.values_mut().filter(|own| own.is_closed()) {
+            let from = own.to_close_from(core.now).unwrap_or(first).max(first);
+            let epochs = (from.0..=ahead.0).map(Epoch);
+            let mailboxes = epochs.filter_map(|epoch| invite_mailbox(&net, own, epoch));
+            let before = orders.len();
+            for (mailbox, owned) in mailboxes {
+                if self.wished.closed.insert(mailbox, 1).is_none() {
                     orders.push((mailbox, owned, 0..1));
                 }
+            }
+            if orders.len() > before {
+                own.closed = Some(Closed {
+                    at_ms: core.now.unix_ms,
+                    through: ahead,
+                });
+                own.store(core);
             }
         }
         for (mailbox, owned, leaves) in orders {

@@ -3,13 +3,15 @@
 use hermes_wire::{
     Wire as _,
     codec::{Put as _, Reader},
-    ids::IdentityKey,
+    ids::{Epoch, IdentityKey},
     invite::{Invite, InviteSecrets},
 };
 use zeroize::Zeroizing;
 
-use super::{RecordError, bad, read, read_bool, read_contact, read_var32, start};
-use crate::proto::{InviteId, OwnInvite, Use};
+use super::{
+    RecordError, bad, put_option, read, read_bool, read_contact, read_option, read_var32, start,
+};
+use crate::proto::{Closed, InviteId, OwnInvite, Use};
 
 pub(crate) fn key(id: InviteId) -> Vec<u8> {
     id.0.to_be_bytes().to_vec()
@@ -30,6 +32,10 @@ pub(crate) fn encode(own: &OwnInvite) -> Zeroizing<Vec<u8>> {
     out.put(&own.secrets.handshake_secret);
     out.put_u64(own.created_ms);
     out.put_u8(own.alarmed.into());
+    put_option(&mut out, own.closed, |out, closed| {
+        out.put_u64(closed.at_ms);
+        closed.through.encode(out);
+    });
     match &own.used {
         Use::Open => out.put_u8(0),
         Use::By {
@@ -60,6 +66,10 @@ pub(crate) fn decode(id: InviteId, bytes: &[u8]) -> Result<OwnInvite, RecordErro
             },
             created_ms: r.u64()?,
             alarmed: read_bool(r, "alarmed")?,
+            closed: read_option(r, |r| -> Result<_, RecordError> {
+                let (at_ms, through) = (r.u64()?, Epoch::read(r)?);
+                Ok(Closed { at_ms, through })
+            })?,
             used: match r.u8()? {
                 0 => Use::Open,
                 1 => Use::By {

@@ -179,8 +179,8 @@ impl World {
                 .and_then(|end| self.node(end.node).core());
             peer.map(Underworld::identity)
         };
-        let link = ends.filter(|(_, end)| to(&end.other) == identity).last();
-        *link.expect("a link").0
+        let mut links = ends.filter(|(_, end)| to(&end.other) == identity);
+        *links.next_back().expect("a link").0
     }
 
     /// How many friends a node expects on links that were not made yet.

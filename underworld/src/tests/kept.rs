@@ -2,7 +2,7 @@
 
 use super::{Pair, accepted, shown};
 use crate::{
-    proto::event::{SendState, Waiting},
+    proto::event::{Event, Order, SendState, Waiting},
     testing::World,
 };
 
@@ -200,4 +200,79 @@ fn a_message_expires_when_its_time_is_over() {
     pair.settle(60_000);
     let texts = pair.world.node(pair.bob).texts(pair.to_alice);
     assert!(texts.ends_with(&["lasting".to_owned()]), "{texts:?}");
+}
+
+#[test]
+fn what_was_pushed_into_a_dying_link_is_deposited() {
+    let mut pair = Pair::new(34).linked();
+    pair.world.crash(pair.bob);
+    // Alice does not know yet.
+    let sent = pair.world.say(pair.alice, pair.to_bob, "into the void");
+    pair.world.run(10_000);
+    let state = pair
+        .world
+        .node(pair.alice)
+        .state_of(pair.to_bob, sent.conv_seq);
+    assert!(matches!(state, Some(SendState::Kept { .. })), "{state:?}");
+}
+
+/// Two messages for Bob, who is off: the first lies with three keepers, the second with the three others.
+fn parted(seed: u64) -> Pair {
+    let mut pair = Pair::new(seed).linked();
+    pair.world.weather.direct = false;
+    pair.world.crash(pair.bob);
+    pair.world.run(3_000);
+    (3..6).for_each(|keeper| pair.world.stop_keeper(keeper));
+    pair.world.say(pair.alice, pair.to_bob, "first");
+    pair.world.run(2_000);
+    (3..6).for_each(|keeper| pair.world.start_keeper(keeper));
+    (0..3).for_each(|keeper| pair.world.stop_keeper(keeper));
+    pair.world.say(pair.alice, pair.to_bob, "second");
+    pair.world.run(2_000);
+    pair.world.crash(pair.alice);
+    pair.world.start(pair.bob);
+    pair.world.run(10_000);
+    assert!(pair.world.node(pair.bob).texts(pair.to_alice).is_empty());
+    pair
+}
+
+#[test]
+fn a_message_beyond_a_gap_waits_for_the_gap_also_over_a_restart() {
+    let mut pair = parted(35);
+    pair.world.crash(pair.bob);
+    pair.world.start(pair.bob);
+    pair.world.run(10_000);
+    assert!(pair.world.node(pair.bob).texts(pair.to_alice).is_empty());
+    (0..3).for_each(|keeper| pair.world.start_keeper(keeper));
+    pair.world.run(10_000);
+    assert_eq!(
+        pair.world.node(pair.bob).texts(pair.to_alice),
+        ["first", "second"]
+    );
+}
+
+#[test]
+fn a_gap_is_told_after_a_while_and_what_was_missing_is_late() {
+    let mut pair = parted(36);
+    pair.world.crash(pair.bob);
+    pair.world.start(pair.bob);
+    pair.world.run(620_000);
+    assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice), ["second"]);
+    let gaps: Vec<_> = pair
+        .world
+        .node(pair.bob)
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Gap { missing: 1, .. }))
+        .collect();
+    assert_eq!(gaps.len(), 1);
+    (0..3).for_each(|keeper| pair.world.start_keeper(keeper));
+    pair.world.run(10_000);
+    let orders: Vec<_> = pair
+        .world
+        .node(pair.bob)
+        .received()
+        .map(|r| r.order)
+        .collect();
+    assert_eq!(orders, [Order::InOrder, Order::Late]);
 }

@@ -2,6 +2,7 @@
 
 mod contacts;
 mod crashes;
+mod delays;
 mod epochs;
 mod exchange;
 mod hostile;

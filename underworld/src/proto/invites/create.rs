@@ -120,6 +120,7 @@ impl Underworld {
             created_ms: now.unix_ms,
             used: Use::Open,
             alarmed: false,
+            closed: None,
         };
         own.store(core);
         core.wishes_stale = true;

@@ -7,6 +7,7 @@ use hermes_wire::{
 };
 
 use crate::proto::{
+    Now,
     contacts::InviteInfo,
     core::Core,
     event::InviteState,
@@ -30,7 +31,20 @@ pub(crate) struct OwnInvite {
     pub(crate) used: Use,
     /// Whether a second user was told of.
     pub(crate) alarmed: bool,
+    /// Which of its mailboxes keepers were asked to close.
+    pub(crate) closed: Option<Closed>,
 }
+
+/// Up to which epoch an invite's mailboxes were closed, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) at_ms: u64,
+    pub(crate) through: Epoch,
+}
+
+/// How long after keepers were asked to close mailboxes they are asked again by a program that was started anew: it does
+/// not know whether the request had left.
+const CLOSE_AGAIN_MS: u64 = 600_000;
 
 /// What became of an invite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +92,13 @@ impl OwnInvite {
     /// Whether its mailboxes are closed to everybody.
     pub(crate) const fn is_closed(&self) -> bool {
         !self.is_read()
+    }
+
+    /// The first epoch whose mailbox is still to be closed; all of them if absent.
+    pub(crate) fn to_close_from(&self, now: Now) -> Option<Epoch> {
+        self.closed
+            .filter(|closed| closed.at_ms.saturating_add(CLOSE_AGAIN_MS) < now.unix_ms)
+            .map(|closed| closed.through.next())
     }
 
     /// Whether there is a mailbox of this epoch.
