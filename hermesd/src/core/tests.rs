@@ -4,6 +4,8 @@
 //! two disks crashes before one of its steps, with one kind of loss; that side starts again from what is left, and the talk goes on. A
 //! caller whose message was not answered sends it again under the same key, as callers do.
 
+mod epochs;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -76,6 +78,8 @@ struct Talk {
     deleted: BTreeSet<DepositId>,
     loss: Loss,
     crashes: usize,
+    /// What keepers and sky nodes were told, if that is wanted.
+    heard: Option<epochs::Heard>,
 }
 
 impl Talk {
@@ -89,6 +93,10 @@ impl Talk {
 
     /// Two people who do not know each other.
     fn new() -> Self {
+        Self::on(Network::lab())
+    }
+
+    fn on(network: Network) -> Self {
         let side = || Side {
             disk: MemoryDisk::new(),
             open: None,
@@ -98,7 +106,7 @@ impl Talk {
             lives: 0,
         };
         let mut talk = Self {
-            network: Network::lab(),
+            network,
             began: Instant::now(),
             passed: Duration::ZERO,
             sides: [side(), side()],
@@ -106,6 +114,7 @@ impl Talk {
             deleted: BTreeSet::new(),
             loss: Loss::All,
             crashes: 0,
+            heard: None,
         };
         for (who, name) in ["alice", "bob"].into_iter().enumerate() {
             let disk: Arc<dyn Disk> = Arc::new(talk.sides[who].disk.clone());
@@ -135,6 +144,7 @@ impl Talk {
             sides: self.sides.each_ref().map(side),
             boxes: self.boxes.clone(),
             deleted: self.deleted.clone(),
+            heard: None,
             ..*self
         };
         talk.start(ALICE);
@@ -183,6 +193,9 @@ impl Talk {
     }
 
     fn carry_out(&mut self, who: usize, effect: Effect) {
+        if self.overhear(who, &effect) {
+            return;
+        }
         match effect {
             Effect::Mailboxes(wishes) => {
                 for wish in &wishes {
