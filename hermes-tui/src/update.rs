@@ -135,10 +135,11 @@ pub(super) fn go(model: &mut Model, at: usize) {
 
 /// Puts the unread line where the unread messages begin.
 pub(super) fn open(model: &mut Model) {
-    if let Some(view) = model.current_mut() {
-        if view.chat.unread > 0 && view.scroll == Scroll::Bottom {
-            view.unread_from = daemon::first_unread(view);
-        }
+    if let Some(view) = model.current_mut()
+        && view.chat.unread > 0
+        && view.scroll == Scroll::Bottom
+    {
+        view.unread_from = daemon::first_unread(view);
     }
 }
 
