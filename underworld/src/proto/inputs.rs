@@ -315,7 +315,7 @@ impl Underworld {
             ContactTimer::Offer => {}
             ContactTimer::Knock => delivery::knock_timeout(contact, core),
             ContactTimer::Retransmit => {
-                if let Verdict::GiveUp(link) = delivery::retransmit(contact, core) {
+                if let Verdict::GiveUp(link) = delivery::silent(contact, core) {
                     core.links.remove(&link);
                     core.out.effect(Effect::CloseLink { link });
                     delivery::link_down(contact, link, core);

@@ -298,6 +298,12 @@ impl World {
         info.is_some_and(|info| info.link == LinkState::Up)
     }
 
+    /// Stops a node as a loss of power does: its friends are not told that their links are gone.
+    pub fn vanish(&mut self, node: NodeId) {
+        self.node_mut(node).links.clear();
+        self.crash(node);
+    }
+
     /// Stops a node as SIGKILL does.
     pub fn crash(&mut self, node: NodeId) {
         let gone = self.node_mut(node);

@@ -276,3 +276,33 @@ fn a_gap_is_told_after_a_while_and_what_was_missing_is_late() {
         .collect();
     assert_eq!(orders, [Order::InOrder, Order::Late]);
 }
+
+#[test]
+fn a_link_that_brings_no_acknowledgements_is_helped_by_keepers_and_then_given_up() {
+    let mut pair = Pair::new(37).linked();
+    // Bob's machine loses power: nobody tells Alice.
+    pair.world.vanish(pair.bob);
+    let sent = pair.world.say(pair.alice, pair.to_bob, "anybody?");
+    pair.world.run(2_500);
+    let state = pair
+        .world
+        .node(pair.alice)
+        .state_of(pair.to_bob, sent.conv_seq);
+    assert!(matches!(state, Some(SendState::Kept { .. })), "{state:?}");
+    assert!(pair.world.is_linked(pair.alice, pair.to_bob));
+    let later = pair.world.say(pair.alice, pair.to_bob, "well then");
+    pair.world.run(100);
+    let state = pair
+        .world
+        .node(pair.alice)
+        .state_of(pair.to_bob, later.conv_seq);
+    assert!(matches!(state, Some(SendState::Kept { .. })), "{state:?}");
+    pair.world.run(40_000);
+    assert!(!pair.world.is_linked(pair.alice, pair.to_bob));
+    pair.world.start(pair.bob);
+    pair.settle(5_000);
+    assert_eq!(
+        pair.world.node(pair.bob).texts(pair.to_alice),
+        ["anybody?", "well then"]
+    );
+}

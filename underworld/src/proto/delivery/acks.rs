@@ -15,7 +15,7 @@ use super::{
         rekey,
         timers::{ContactTimer, Timer},
     },
-    deposit,
+    Silence, deposit,
     outbox::OutFrame,
 };
 use crate::records;
@@ -90,7 +90,7 @@ pub(crate) const fn is_core_kind(kind: FrameKind) -> bool {
 /// The friend takes what we send: the timer starts anew, and the window may have room.
 fn progress(contact: &mut Contact, core: &mut Core) {
     if let Some(link) = &mut contact.reach.link {
-        link.repetitions = 0;
+        link.silence = Silence::None;
     }
     core.timers
         .cancel(Timer::Contact(contact.id, ContactTimer::Retransmit));

@@ -2,8 +2,8 @@
 //!
 //! The link carries everything unacknowledged, in order of the numbers, as far as the window allows; each packet also
 //! acknowledges what was received. QUIC loses nothing on a link that stands, so a missing acknowledgement means that the
-//! friend could not take something: after a while all that is unacknowledged is encrypted and sent again, and a link
-//! that never brings acknowledgements is given up.
+//! friend is gone, or slow, or could not take something: what is unacknowledged goes to keepers as well, later it is
+//! encrypted and sent again, and a link that never brings acknowledgements is given up.
 
 use std::time::Instant;
 
@@ -23,14 +23,23 @@ use super::super::{
 /// Frames that may be unacknowledged on one link.
 pub(crate) const WINDOW_FRAMES: usize = 4_096;
 
-/// How long an acknowledgement may take on a link, at first; doubled with every repetition.
+/// How long acknowledgements may stay out on a link before the next [`Silence`].
 ///
-/// A friend's daemon acknowledges within milliseconds of its disk; one that was killed says nothing, and until its link is given up
-/// nothing is brought to keepers. So the time is short, and what comes twice because of it is recognised.
-const RETRANSMIT_MS: u64 = 1_500;
+/// A friend's daemon acknowledges within milliseconds of its disk, and one that was killed says nothing; so keepers are
+/// asked soon. A slow line takes long for a large packet, so the link itself is given time: taking it down would start
+/// the packet anew.
+const SILENCE_MS: [u64; 3] = [1_500, 10_000, 20_000];
 
-/// Repetitions without any acknowledgement after which a link is given up.
-const RETRANSMISSIONS_MAX: u32 = 1;
+/// How long nothing was acknowledged although frames are on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Silence {
+    /// Not remarkably long.
+    None,
+    /// Long enough to bring the frames to keepers as well.
+    Noticed,
+    /// Long enough to send everything on the link again.
+    Repeated,
+}
 
 /// A direct link that stands.
 #[derive(Debug)]
@@ -42,8 +51,7 @@ pub(crate) struct Link {
     pub(crate) cursor: u64,
     /// Frames below the cursor that are unacknowledged.
     pub(crate) in_flight: usize,
-    /// Repetitions since the last acknowledgement.
-    pub(crate) repetitions: u32,
+    pub(crate) silence: Silence,
     /// Whether all that was received has been acknowledged on this link once.
     pub(crate) greeted: bool,
     /// Whether a message that came over it decrypted.
@@ -58,10 +66,22 @@ impl Link {
             up_at,
             cursor: 0,
             in_flight: 0,
-            repetitions: 0,
+            silence: Silence::None,
             greeted: false,
             heard: false,
         }
+    }
+
+    /// Has everything unacknowledged sent on it again.
+    pub(crate) fn start_over(&mut self) {
+        self.cursor = 0;
+        self.in_flight = 0;
+        self.greeted = false;
+    }
+
+    /// Whether frames for it are brought to keepers as well.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silence > Silence::None
     }
 }
 
@@ -135,7 +155,12 @@ fn arm(contact: &Contact, core: &mut Core) {
     match &contact.reach.link {
         Some(link) if link.in_flight > 0 => {
             if !core.timers.is_set(timer) {
-                let wait = RETRANSMIT_MS << link.repetitions.min(RETRANSMISSIONS_MAX);
+                let [noticed, repeated, given_up] = SILENCE_MS;
+                let wait = match link.silence {
+                    Silence::None => noticed,
+                    Silence::Noticed => repeated,
+                    Silence::Repeated => given_up,
+                };
                 core.timers.set(timer, core.now.after_ms(wait));
             }
         }
@@ -143,19 +168,24 @@ fn arm(contact: &Contact, core: &mut Core) {
     }
 }
 
-/// Acknowledgements stayed out: sends everything again, or gives the link up.
-pub(crate) fn retransmit(contact: &mut Contact, core: &mut Core) -> Verdict {
+/// Acknowledgements stayed out: asks keepers as well, then sends everything again, then gives the link up.
+pub(crate) fn silent(contact: &mut Contact, core: &mut Core) -> Verdict {
     let Some(link) = &mut contact.reach.link else {
         return Verdict::Fine;
     };
-    link.repetitions += 1;
-    if link.repetitions > RETRANSMISSIONS_MAX {
-        return Verdict::GiveUp(link.id);
-    }
-    link.cursor = 0;
-    link.in_flight = 0;
-    link.greeted = false;
     core.touch(contact.id);
+    match link.silence {
+        Silence::None => {
+            link.silence = Silence::Noticed;
+            let uncovered = contact.outbox.uncovered();
+            contact.reach.fresh.extend(uncovered);
+        }
+        Silence::Noticed => {
+            link.silence = Silence::Repeated;
+            link.start_over();
+        }
+        Silence::Repeated => return Verdict::GiveUp(link.id),
+    }
     Verdict::Fine
 }
 

@@ -94,12 +94,7 @@ pub(crate) fn drop_link(contact: &mut Contact, core: &mut Core) {
     if contact.reach.link.take().is_none() {
         return;
     }
-    let uncovered: Vec<u64> = contact
-        .outbox
-        .from(0)
-        .filter(|(_, frame)| frame.deposit.is_none())
-        .map(|(seq, _)| seq)
-        .collect();
+    let uncovered = contact.outbox.uncovered();
     contact.reach.fresh.extend(uncovered);
     core.timers
         .cancel(Timer::Contact(contact.id, ContactTimer::Retransmit));

@@ -35,7 +35,7 @@ pub(crate) use attempts::{
 pub(crate) use deposit::{
     Due, OutDeposit, Purpose, anew, due, ended, order_again, receipt, remove_deposits, resume,
 };
-pub(crate) use link::{Link, Verdict, retransmit};
+pub(crate) use link::{Link, Silence, Verdict, silent};
 pub(crate) use links::{drop_link, link_down, link_up};
 pub(crate) use offer::{deposit_notice, offer_all_again};
 pub(crate) use opening::deposit_opening;
@@ -115,6 +115,11 @@ impl Reach {
         self.ack_due || !self.fresh.is_empty() || !self.again.is_empty()
     }
 
+    /// Whether what is accepted now may need a deposit.
+    pub(crate) fn needs_keepers(&self) -> bool {
+        self.link.as_ref().is_none_or(Link::is_silent)
+    }
+
     /// Forgets about a frame that needs no delivery any more.
     pub(crate) fn forget_frame(&mut self, seq: u64) {
         self.fresh.remove(&seq);
@@ -125,11 +130,18 @@ impl Reach {
 /// Does for a contact what the end of a cycle demands: pushes, knocks or deposits what waits, and writes what changed.
 pub(crate) fn settle(contact: &mut Contact, core: &mut Core) {
     if contact.is_established() {
-        if contact.reach.link.is_some() {
-            push(contact, core);
-        } else {
-            want_link(contact, core);
-            offer(contact, core);
+        match &contact.reach.link {
+            Some(link) => {
+                let silent = link.is_silent();
+                push(contact, core);
+                if silent {
+                    offer(contact, core);
+                }
+            }
+            None => {
+                want_link(contact, core);
+                offer(contact, core);
+            }
         }
     }
     contact.store(core);

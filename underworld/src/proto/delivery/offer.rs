@@ -231,8 +231,6 @@ pub(crate) fn offer_all_again(contact: &mut Contact) {
     contact.reach.again.clear();
     contact.reach.fresh.extend(all);
     if let Some(link) = &mut contact.reach.link {
-        link.cursor = 0;
-        link.in_flight = 0;
-        link.greeted = false;
+        link.start_over();
     }
 }

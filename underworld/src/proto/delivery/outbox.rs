@@ -98,6 +98,15 @@ impl Outbox {
         self.frames.range(seq..).map(|(seq, frame)| (*seq, frame))
     }
 
+    /// Frames that no deposit carries.
+    pub(crate) fn uncovered(&self) -> Vec<u64> {
+        let uncovered = self
+            .frames
+            .iter()
+            .filter(|(_, frame)| frame.deposit.is_none());
+        uncovered.map(|(seq, _)| *seq).collect()
+    }
+
     /// The newest frame of a kind, if it was never encrypted.
     pub(crate) fn untouched_last(&self, kind: FrameKind) -> Option<u64> {
         let same = |(seq, frame): (&u64, &OutFrame)| {

@@ -150,7 +150,7 @@ pub(crate) fn accept(
     }
     contact.outbox.insert(seq, frame);
     // On a link it is pushed when the cycle ends; should the link go before, it is found uncovered.
-    if contact.reach.link.is_none() {
+    if contact.reach.needs_keepers() {
         contact.reach.fresh.insert(seq);
     }
     core.touch(contact.id);
