@@ -77,7 +77,7 @@ impl Talk {
             Effect::Mailboxes(wishes) => {
                 for wish in wishes {
                     let binding = heard.binding();
-                    let descriptor = wish.descriptor.clone();
+                    let descriptor = wish.descriptor;
                     let body = OpenBody::sign(net, &wish.owner, descriptor, &binding, &node);
                     heard.note(wish.epoch, "OPEN", body.to_bytes());
                     heard.mailboxes.entry(wish.mailbox).or_insert(wish.epoch);
