@@ -16,6 +16,8 @@ mod durable;
 mod edges;
 mod invites;
 mod kept;
+#[cfg(target_os = "linux")]
+mod notices;
 mod programs;
 mod rollover;
 mod tidy;

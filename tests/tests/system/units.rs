@@ -170,13 +170,21 @@ fn with_programs_that_exist(unit: &str) -> Result<String> {
 /// Runs a tool that need not be installed; nothing comes back when it is not.
 fn run_tool(command: Command) -> Result<Option<Output>> {
     let name = command.get_program().to_string_lossy().into_owned();
+    if !installed(&name)? {
+        return Ok(None);
+    }
+    run(command).map(Some)
+}
+
+/// Whether a tool is there; said aloud when it is not, and an error where all tools are required.
+pub(crate) fn installed(name: &str) -> Result<bool> {
     let path = env::var_os("PATH").unwrap_or_default();
-    if env::split_paths(&path).any(|folder| folder.join(&name).is_file()) {
-        return run(command).map(Some);
+    if env::split_paths(&path).any(|folder| folder.join(name).is_file()) {
+        return Ok(true);
     }
     if env::var_os("HERMES_REQUIRE_TOOLS").is_some() {
         bail!("{name} is not installed");
     }
     eprintln!("not checked: {name} is not installed");
-    Ok(None)
+    Ok(false)
 }
