@@ -9,6 +9,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     process::Command,
     sync::mpsc::{self, Receiver, Sender},
     thread,
@@ -18,6 +19,7 @@ use anyhow::{Context as _, Result, ensure};
 use hermes_tests::person::{Person, befriend};
 use hermes_tests::{Daemon, Lab, Net, PATIENCE, Process};
 use serde_json::json;
+use tempfile::TempDir;
 use zbus::{
     Message,
     blocking::{Connection, MessageIterator, connection},
@@ -65,6 +67,7 @@ struct Desktop {
     address: String,
     calls: Receiver<Call>,
     _bus: Process,
+    _folder: TempDir,
 }
 
 impl Desktop {
@@ -75,6 +78,9 @@ impl Desktop {
         }
         let mut command = Command::new("dbus-daemon");
         command.args(["--session", "--nofork", "--print-address"]);
+        // Its socket would stay behind in /tmp, since it is killed.
+        let folder = tempfile::tempdir()?;
+        command.arg(format!("--address=unix:dir={}", folder.path().display()));
         let bus = Process::spawn("dbus-daemon", command)?;
         let address = bus.line()?;
         let service = connection::Builder::address(address.as_str())?
@@ -90,6 +96,7 @@ impl Desktop {
             address,
             calls,
             _bus: bus,
+            _folder: folder,
         }))
     }
 
@@ -228,11 +235,33 @@ fn a_chat_that_somebody_looks_at_makes_no_notice() -> Result<()> {
     write(&mut alice, &mut bob, "seen at once")?;
     bob.call("ui.presence", json!({"focused": false, "chat": "alice"}))?;
     write(&mut alice, &mut bob, "not seen")?;
-    // The first call is about one message, so it is the second message's.
+    // Two messages came and one is told, with nothing else before the close.
     let first = desktop.call()?;
     ensure!(first == from_alice(41, 0, "sent a message"), "{first:?}");
     bob.call("chat.mark_read", json!({"chat": "alice"}))?;
     let closed = desktop.call()?;
     ensure!(closed == Call::Close(41), "{closed:?}");
+    Ok(())
+}
+
+#[test]
+fn the_text_is_told_only_to_who_asked_for_it() -> Result<()> {
+    let Some(desktop) = Desktop::start()? else {
+        return Ok(());
+    };
+    let lab = Lab::start(Net::lab(), 3, 6)?;
+    let (mut alice, mut bob) = friends(&lab, &desktop)?;
+    let path = bob.home.path().join("config.toml");
+    let settings = fs::read_to_string(&path)?;
+    fs::write(&path, format!("notifications = \"preview\"\n{settings}"))?;
+    desktop.take_in(&mut bob)?;
+
+    write(&mut alice, &mut bob, "<b>")?;
+    let call = desktop.call()?;
+    let Call::Notify { body, tells, .. } = &call else {
+        anyhow::bail!("{call:?}");
+    };
+    // Were the text never found, the other checks would show nothing.
+    ensure!(*tells && *body == format!("{SECRET} &lt;b&gt;"), "{call:?}");
     Ok(())
 }
