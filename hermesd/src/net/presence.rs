@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hermes_link::{Alpn, Endpoint, EndpointConfig, ExpectGuard, Identity, PeerKey, Profile};
+use hermes_link::{Alpn, Endpoint, ExpectGuard, Identity, PeerKey};
 use hermes_sky::client::{IncomingKnock, IncomingKnocks, SkyClient, SkyError};
 use hermes_underworld::proto::effect::PresenceWish;
 use hermes_underworld::proto::{IncomingKnockId, KnockOp, KnockResult, LinkToken, PresenceState};
@@ -24,7 +24,10 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
+mod addresses;
+
 use super::{NetInput, Shared};
+use addresses::{bind, candidates};
 
 /// How long a sky node may take to be reached.
 const SKY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -542,53 +545,6 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// An endpoint at the address that was asked for; at another port if an earlier presence still has that one.
-fn bind(shared: &Shared) -> Option<Endpoint> {
-    let config = |local| EndpointConfig {
-        alpns: vec![Alpn::Peer],
-        ..EndpointConfig::new(local, Profile::Peer)
-    };
-    let bound = Endpoint::bind(config(shared.listen))
-        .or_else(|_| Endpoint::bind(config(SocketAddr::new(shared.listen.ip(), 0))));
-    match bound {
-        Ok(endpoint) => Some(endpoint),
-        Err(error) => {
-            tracing::error!(%error, "no socket for presence");
-            None
-        }
-    }
-}
-
-/// Where friends can dial: our own address towards sky, and the one that sky sees.
-fn candidates(endpoint: &Endpoint, sky: &SkyClient) -> Vec<SocketAddr> {
-    let observed = sky.observed();
-    let mut all = Vec::new();
-    if let Ok(local) = endpoint.local_addr() {
-        let ip = if local.ip().is_unspecified() {
-            source_towards(observed)
-        } else {
-            Some(local.ip())
-        };
-        all.extend(ip.map(|ip| SocketAddr::new(ip, local.port())));
-    }
-    if !all.contains(&observed) {
-        all.push(observed);
-    }
-    all
-}
-
-/// The address that this machine sends from; no packet is sent to find out.
-fn source_towards(peer: SocketAddr) -> Option<std::net::IpAddr> {
-    let any: SocketAddr = if peer.is_ipv4() {
-        ([0, 0, 0, 0], 0).into()
-    } else {
-        ([0u16; 8], 0).into()
-    };
-    let socket = std::net::UdpSocket::bind(any).ok()?;
-    socket.connect(peer).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 /// Lets in those who are expected.
