@@ -42,7 +42,7 @@ pub enum Effect {
     },
     /// Send a DELETE to all keepers of a mailbox of ours.
     Delete(OwnerRequest),
-    /// Send a REVOKE to all keepers of a mailbox of ours, now and to those that come later in this epoch.
+    /// Send a REVOKE to all keepers of a mailbox of ours.
     Revoke(OwnerRequest),
     /// Knock at a friend; answered by `handle_knock_result`.
     Knock {

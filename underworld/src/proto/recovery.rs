@@ -24,7 +24,7 @@ use super::{
     delivery::{self, Purpose},
     event::{Alarm, Event, Renewal, Via},
     inbox::{NUMBER_MAX, read_packet},
-    rekey,
+    invites, rekey,
     timers::{ContactTimer, Timer},
 };
 use crate::session::Session;
@@ -89,7 +89,7 @@ pub(crate) fn consider(contact: &mut Contact, core: &mut Core) {
         contact.pool.note_success();
     }
     let lost = contact.pool.session_is_lost() || contact.wants_recovery;
-    if !lost || !contact.is_established() || contact.card.recovery.open.is_some() {
+    if !lost || !contact.is_paired() || contact.card.recovery.open.is_some() {
         return;
     }
     let now_s = core.now.unix_s();
@@ -301,6 +301,7 @@ pub(crate) fn take_answer(contact: &mut Contact, content: &[u8], core: &mut Core
     // The other side has to hear us in the new session.
     contact.flow.owes_ack = true;
     contact.reach.ack_due = true;
+    invites::heard(contact, core);
     read_packet(contact, generation, &plain, Via::Keepers, core);
 }
 
@@ -326,13 +327,11 @@ fn go_over(contact: &mut Contact, new: Renewed, core: &mut Core) {
     contact.views.clear(contact.id, core);
     contact.flow.inflow.jump(new.next_seq);
     contact.flow.sent_in_session = 0;
-    contact.card.rekey = rekey::Rekey {
-        last_s: core.now.unix_s(),
-        step: rekey::Step::Idle,
-    };
+    rekey::withdraw(contact, core);
     contact.pool.note_success();
     contact.wants_recovery = false;
     contact.renewed = true;
+    contact.recovered = true;
     contact.changed.card = true;
     contact.changed.flow = true;
     delivery::offer_all_again(contact);

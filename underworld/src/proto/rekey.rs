@@ -62,6 +62,7 @@ pub(crate) struct Answered {
 /// Offers a re-keying if it is our turn and time.
 pub(crate) fn consider(contact: &mut Contact, core: &mut Core) {
     let ours = core.me.ik();
+    forget_lost_offer(contact, core);
     let lower = contact
         .card
         .peer
@@ -80,6 +81,22 @@ pub(crate) fn consider(contact: &mut Contact, core: &mut Core) {
         offer(contact, core);
     }
     schedule(contact, core);
+}
+
+/// An offer that stays unanswered for very long was taken by a state that is gone.
+fn forget_lost_offer(contact: &mut Contact, core: &Core) {
+    let age = core.now.unix_s().saturating_sub(contact.card.rekey.last_s);
+    let patience = 2 * u64::from(core.net.params().rekey_s);
+    if age > patience && matches!(contact.card.rekey.step, Step::Offered(_)) {
+        let waits = contact
+            .outbox
+            .from(0)
+            .any(|(_, frame)| frame.kind == FrameKind::RekeyOffer);
+        if !waits {
+            contact.card.rekey.step = Step::Idle;
+            contact.changed.card = true;
+        }
+    }
 }
 
 /// Sets the time of the next look.
@@ -108,8 +125,12 @@ fn offer(contact: &mut Contact, core: &mut Core) {
     }
 }
 
-/// Takes the contact's offer and answers it.
-pub(crate) fn take_offer(contact: &mut Contact, body: &[u8], core: &mut Core) {
+/// Takes the contact's offer and answers it. One that comes in another session than the current one was made before a
+/// recovery and means nothing any more.
+pub(crate) fn take_offer(contact: &mut Contact, generation: u16, body: &[u8], core: &mut Core) {
+    if generation != contact.sessions.current() {
+        return;
+    }
     let (Ok(offer), Some(peer)) = (Offer::decode(body), &contact.card.peer) else {
         return;
     };
@@ -236,6 +257,28 @@ pub(crate) fn heard(contact: &mut Contact, generation: u16, core: &mut Core) {
     }
     contact.sessions.send_in(generation, core.now.unix_s());
     taken_up(contact, core);
+}
+
+/// Gives up what is under way, because a recovery made a new session. An offer or answer that was not acknowledged would
+/// be taken for one of the new session, with which it has nothing to do; but its number is given, so something harmless
+/// takes its place.
+pub(crate) fn withdraw(contact: &mut Contact, core: &mut Core) {
+    contact.card.rekey = Rekey {
+        last_s: core.now.unix_s(),
+        step: Step::Idle,
+    };
+    contact.changed.card = true;
+    let stale = [FrameKind::RekeyOffer, FrameKind::RekeyAnswer];
+    let numbers: Vec<u64> = contact
+        .outbox
+        .from(0)
+        .filter(|(_, frame)| stale.contains(&frame.kind))
+        .map(|(seq, _)| seq)
+        .collect();
+    for seq in numbers {
+        let body = crate::chat::profile(&core.me.name, core.me.colour);
+        delivery::replace(contact, seq, FrameKind::Profile, body, core);
+    }
 }
 
 fn taken_up(contact: &mut Contact, core: &mut Core) {

@@ -148,9 +148,9 @@ impl Underworld {
                 }
                 rekey::schedule(contact, core);
                 super::inbox::show(contact, core);
-                if contact.sessions.is_empty() {
-                    super::recovery::want(contact, core);
-                }
+            }
+            if contact.is_paired() && contact.sessions.is_empty() {
+                super::recovery::want(contact, core);
             }
             core.touch(id);
         }

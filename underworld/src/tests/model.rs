@@ -35,6 +35,8 @@ enum Op {
     Slow(u16),
     /// One of them says that he has read everything.
     Read(NodeId),
+    /// One of them loses all sessions.
+    Lose(NodeId),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -52,7 +54,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Direct),
         1 => (0..40_u8).prop_map(Op::Loss),
         1 => (1..900_u16).prop_map(Op::Slow),
-        1 => node.prop_map(Op::Read),
+        1 => node.clone().prop_map(Op::Read),
+        1 => node.prop_map(Op::Lose),
     ]
 }
 
@@ -113,6 +116,12 @@ impl Run {
             Op::Loss(percent) => world.weather.loss_percent = percent.into(),
             Op::Slow(ms) => world.weather.latency_ms = (1, ms.into()),
             Op::Read(node) => self.read(node),
+            Op::Lose(node) => {
+                world.crash(node);
+                let mut rows = world.node(node).rows().clone();
+                rows.retain(|(table, _), _| *table != crate::Table::Session);
+                world.start_from(node, rows);
+            }
         }
     }
 
@@ -186,6 +195,39 @@ impl Run {
         }
         Ok(())
     }
+}
+
+fn replay(seed: u64, ops: &[Op]) {
+    let mut run = Run::new(seed);
+    for op in ops {
+        run.apply(*op);
+    }
+    run.heal_and_check().expect("healed");
+}
+
+#[test]
+fn regression_an_offer_from_before_a_recovery_is_not_answered_after_it() {
+    use Op::{Burst, Lose, Say, Stop, Wait};
+    let ops = [
+        Say(0),
+        Wait(60_000),
+        Say(0),
+        Wait(0),
+        Stop(0),
+        Say(0),
+        Say(0),
+        Say(0),
+        Burst(0, 23),
+        Lose(1),
+        Wait(3_882),
+        Say(0),
+    ];
+    replay(9_324_533_930_798_074_675, &ops);
+}
+
+#[test]
+fn regression_a_session_lost_before_the_first_packet_is_replaced() {
+    replay(3_811_037_462_195_530_512, &[Op::Lose(0)]);
 }
 
 /// Few cases unless more are asked for (`PROPTEST_CASES`).

@@ -237,3 +237,48 @@ fn a_friend_hears_that_somebody_recovered_in_his_name() {
         alarms(&pair.world, pair.bob)
     );
 }
+
+#[test]
+fn a_store_from_before_a_renewal_recovers_once() {
+    let mut world = World::with_params(650, 6, |params| {
+        params.rekey_messages = 10;
+        params.rekey_min_s = 10;
+    });
+    world.weather.direct = false;
+    let mut pair = Pair::in_world(world);
+    pair.world.run(3_000);
+    let old = pair.world.node(pair.bob).rows().clone();
+    pair.world.run(20_000);
+    for n in 0..30 {
+        pair.world.say(pair.alice, pair.to_bob, &format!("a{n}"));
+        pair.world.say(pair.bob, pair.to_alice, &format!("b{n}"));
+        pair.world.run(1_000);
+    }
+    pair.settle(60_000);
+    pair.world.crash(pair.bob);
+    for n in 0..10 {
+        pair.world
+            .say(pair.alice, pair.to_bob, &format!("meanwhile {n}"));
+        pair.world.run(1_000);
+    }
+    // Bob does not even have the keys of what waits for him.
+    pair.world.start_from(pair.bob, old);
+    pair.settle(600_000);
+    let told = pair.world.node(pair.bob).texts(pair.to_alice);
+    for n in 0..10 {
+        let text = format!("meanwhile {n}");
+        assert_eq!(told.iter().filter(|t| **t == text).count(), 1, "{text}");
+    }
+    talk(&mut pair);
+    assert_eq!(recoveries(&pair.world, pair.bob), 1);
+    // What cannot be read is not counted again after every start.
+    for _ in 0..3 {
+        pair.world.crash(pair.bob);
+        pair.world.run(2_000);
+        pair.world.start(pair.bob);
+        pair.world.run(10_000);
+    }
+    assert_eq!(recoveries(&pair.world, pair.bob), 1);
+    // Of all that he could not read, at most what was said in the lost session about its end is left to expire.
+    assert!(pair.world.kept_deposits() <= 5);
+}

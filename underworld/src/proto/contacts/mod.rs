@@ -46,6 +46,8 @@ pub(crate) struct Contact {
     pub(crate) changed: Changed,
     /// Sessions or outer keys were added, so that what waited for them can be read.
     pub(crate) renewed: bool,
+    /// They were added by a recovery.
+    pub(crate) recovered: bool,
     /// The session can be repaired by nothing but a recovery.
     pub(crate) wants_recovery: bool,
     /// The friend said farewell.
@@ -72,6 +74,7 @@ impl Contact {
             pool: Pool::default(),
             changed: Changed::default(),
             renewed: false,
+            recovered: false,
             wants_recovery: false,
             leaving: false,
         }
@@ -84,6 +87,11 @@ impl Contact {
     /// Whether frames may be sent and received.
     pub(crate) fn is_established(&self) -> bool {
         matches!(self.card.stage, Stage::Established) && !self.card.blocked
+    }
+
+    /// Whether the pair has secrets, so that a lost session can be replaced.
+    pub(crate) fn is_paired(&self) -> bool {
+        matches!(self.card.stage, Stage::Established | Stage::Accepted { .. }) && !self.card.blocked
     }
 
     /// Moves on to another stage and tells so.

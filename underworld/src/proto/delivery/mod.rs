@@ -42,7 +42,7 @@ pub(crate) use opening::deposit_opening;
 pub use outbox::{OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX};
 pub(crate) use outbox::{OutFrame, Outbox};
 pub use send::{Accepted, BODY_MAX, Coalesce, Outgoing, SendError};
-pub(crate) use send::{accept, accept_core, expire};
+pub(crate) use send::{accept, accept_core, expire, replace};
 
 use attempts::want_link;
 use link::push;

@@ -180,6 +180,25 @@ pub(crate) fn accept_core(
         .map(|accepted| accepted.conv_seq)
 }
 
+/// Puts something else under a number that is not acknowledged.
+pub(crate) fn replace(
+    contact: &mut Contact,
+    seq: u64,
+    kind: FrameKind,
+    body: Vec<u8>,
+    core: &mut Core,
+) {
+    let Some(mut frame) = contact.outbox.remove(seq) else {
+        return;
+    };
+    frame.kind = kind;
+    frame.body = body;
+    let key = records::frame_key(contact.id, seq);
+    core.out
+        .put(Table::Outbox, key, records::frame::encode_out(&frame));
+    contact.outbox.insert(seq, frame);
+}
+
 /// Gives up frames whose time is over.
 pub(crate) fn expire(contact: &mut Contact, core: &mut Core) {
     for (seq, frame) in contact.outbox.take_expired(core.now.unix_ms) {

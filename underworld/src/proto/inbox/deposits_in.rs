@@ -152,6 +152,9 @@ impl Underworld {
             Ok((_, content)) => sort_content(source, located.id, &content, batch, core),
             // Only who holds the slot's key may make us wait, and count towards a recovery.
             Err(OuterError::NoKey) if deposit.verify(&core.net).is_err() => {}
+            Err(OuterError::NoKey) if is_stale(contact, located.expiry, core) => {
+                done(core, mailbox, epoch, located.id);
+            }
             Err(OuterError::NoKey) => {
                 let locked = Locked {
                     mailbox,
@@ -166,6 +169,16 @@ impl Underworld {
             Err(_) => done(core, mailbox, epoch, located.id),
         }
     }
+}
+
+/// Whether a deposit is older than the current session, as far as its expiry tells. Its keys will not come any more, and
+/// what was in it has been, or will be, offered again.
+fn is_stale(contact: &Contact, expiry: u32, core: &Core) -> bool {
+    let since = contact.card.rekey.last_s;
+    let usual = u64::from(core.net.params().expiry_default_s);
+    contact.is_established()
+        && contact.card.recovery.open.is_none()
+        && expiry < core.net.expiry_stamp(since.saturating_add(usual))
 }
 
 /// The outer keys that a contact's deposits of an epoch may have, in the order of section 7.
@@ -332,6 +345,8 @@ pub(crate) fn retry_pool(contact: &mut Contact, core: &mut Core) {
     if !std::mem::take(&mut contact.renewed) {
         return;
     }
+    // What a recovery's keys do not open was sealed under keys that are lost.
+    let recovered = std::mem::take(&mut contact.recovered);
     let mut messages = contact.pool.take_without_session();
     for locked in contact.pool.take_locked() {
         let Ok(deposit) = DepositRef::parse(&locked.record) else {
@@ -340,7 +355,11 @@ pub(crate) fn retry_pool(contact: &mut Contact, core: &mut Core) {
         let keys = candidates(contact, locked.epoch, core);
         let refs: Vec<&[u8; 32]> = keys.iter().map(|key| &**key).collect();
         let Ok((_, content)) = deposit.open(&core.net, &refs) else {
-            contact.pool.keep_locked(locked);
+            if recovered {
+                done(core, locked.mailbox, locked.epoch, locked.id);
+            } else {
+                contact.pool.keep_locked(locked);
+            }
             continue;
         };
         let source = Source {

@@ -42,7 +42,7 @@ pub(crate) fn read_packet(
     let mut numbered = false;
     for frame in packet.frames {
         numbered |= frame.conv_seq != 0;
-        take_frame(contact, frame, via, core);
+        take_frame(contact, generation, frame, via, core);
     }
     if numbered {
         owe_ack(contact, core);
@@ -53,7 +53,7 @@ pub(crate) fn read_packet(
     core.touch(contact.id);
 }
 
-fn take_frame(contact: &mut Contact, frame: Frame, via: Via, core: &mut Core) {
+fn take_frame(contact: &mut Contact, generation: u16, frame: Frame, via: Via, core: &mut Core) {
     if frame.conv_seq == 0 {
         if !is_for_core(frame.kind) {
             tell(contact, Held { frame, via }, Order::InOrder, core);
@@ -66,7 +66,7 @@ fn take_frame(contact: &mut Contact, frame: Frame, via: Via, core: &mut Core) {
     }
     let (kind, body) = (frame.kind, frame.body.clone());
     if contact.flow.inflow.accept(frame, via, false) == Accepted::New {
-        take_core_frame(contact, kind, &body, core);
+        take_core_frame(contact, generation, kind, &body, core);
     }
 }
 
@@ -75,13 +75,19 @@ const fn is_for_core(kind: FrameKind) -> bool {
     kind.code() < 0x20
 }
 
-fn take_core_frame(contact: &mut Contact, kind: FrameKind, bytes: &[u8], core: &mut Core) {
+fn take_core_frame(
+    contact: &mut Contact,
+    generation: u16,
+    kind: FrameKind,
+    bytes: &[u8],
+    core: &mut Core,
+) {
     let Ok(body) = Body::parse(kind, bytes) else {
         return;
     };
     match body {
         Body::Profile { name, colour } => take_profile(contact, name, colour, core),
-        Body::RekeyOffer(bytes) => rekey::take_offer(contact, &bytes, core),
+        Body::RekeyOffer(bytes) => rekey::take_offer(contact, generation, &bytes, core),
         Body::RekeyAnswer(bytes) => rekey::take_answer(contact, &bytes, core),
         Body::Recovered { counter } => recovery::take_notice(contact, counter, core),
         Body::Farewell => super::super::contacts::farewell_received(contact, core),

@@ -15,6 +15,9 @@ const GAP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Deposits of one contact that wait for keys.
 const LOCKED_MAX: usize = 64;
 
+/// Bytes of deposits of one contact that wait for keys.
+const LOCKED_BYTES_MAX: usize = 1024 * 1024;
+
 /// Messages in a row that do not decrypt and make a recovery (section 17).
 const FAILURES_MAX: u32 = 5;
 
@@ -65,7 +68,10 @@ impl Pool {
     /// Keeps a deposit under a key to come. Without room it is left at its keepers.
     pub(crate) fn keep_locked(&mut self, locked: Locked) {
         let known = self.locked.iter().any(|kept| kept.id == locked.id);
-        if !known && self.locked.len() < LOCKED_MAX {
+        let bytes: usize = self.locked.iter().map(|kept| kept.record.len()).sum();
+        let room =
+            self.locked.len() < LOCKED_MAX && bytes + locked.record.len() <= LOCKED_BYTES_MAX;
+        if !known && room {
             self.locked.push(locked);
         }
     }
