@@ -8,11 +8,11 @@ use std::{
     fs,
     net::Ipv4Addr,
     process::ExitCode,
-    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use hermes_earth::client::EarthClient;
 use hermes_link::{Endpoint, EndpointConfig, Profile};
 use hermes_wire::{
@@ -26,6 +26,9 @@ use serde_json::{Value, json};
 
 /// Deposits in one mailbox; a slot's quota of bytes allows some more.
 const PER_MAILBOX: usize = 500;
+
+/// Mailboxes that the owner opens on one connection; a keeper bounds them.
+const PER_CONNECTION: usize = 50;
 
 /// How long a dial may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,7 +108,7 @@ impl Pair {
             .copy_from_slice(&(n as u64).to_le_bytes());
         // Contents that do not compress, as those of people do not.
         let (deposit, located) = Deposit::build(net, &draft, &[9; 32], &random, &random)?;
-        Ok((deposit.into_bytes(), format!("{:?}", located.id)))
+        Ok((deposit.into_bytes(), located.id.to_string()))
     }
 }
 
@@ -170,35 +173,42 @@ async fn drain(uri: &NodeUri, count: usize, receipted: HashSet<String>) -> Resul
         .map(|number| Pair::new(&net, number))
         .collect::<Result<_>>()?;
     let (endpoint, record) = (endpoint()?, record(&net, uri)?);
-    let client = Arc::new(EarthClient::connect(&endpoint, &net, &record, PATIENCE).await?);
-
     let (cpu, began) = (cpu_s(), Instant::now());
     let mut records = Vec::with_capacity(count);
-    for pair in &pairs {
-        let opened = client.open(&pair.owner.key, pair.owner.descriptor).await?;
-        let mut after = 0;
-        loop {
-            let page = client.fetch(opened.handle, after).await?;
-            after = page.items.last().map_or(after, |(seq, _)| *seq);
-            records.extend(page.items.into_iter().map(|(_, record)| record));
-            if !page.more {
-                break;
-            }
+    for pairs in pairs.chunks(PER_CONNECTION) {
+        let client = EarthClient::connect(&endpoint, &net, &record, PATIENCE).await?;
+        for pair in pairs {
+            fetch(&client, pair, &mut records).await?;
         }
     }
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_s() - cpu);
     let mut missing = receipted;
     for record in &records {
         let located = DepositRef::parse(record)?.locate(&net);
-        missing.remove(&format!("{:?}", located.id));
+        missing.remove(&located.id.to_string());
     }
     Ok(json!({
         "rate": records.len() as f64 / seconds,
         "records": records.len(),
         "mailboxes": mailboxes,
+        "connections": mailboxes.div_ceil(PER_CONNECTION),
         "lost": missing.len(),
         "cpu_s": cpu,
     }))
+}
+
+/// Reads a whole mailbox.
+async fn fetch(client: &EarthClient, pair: &Pair, records: &mut Vec<Bytes>) -> Result<()> {
+    let opened = client.open(&pair.owner.key, pair.owner.descriptor).await?;
+    let mut after = 0;
+    loop {
+        let page = client.fetch(opened.handle, after).await?;
+        after = page.items.last().map_or(after, |(seq, _)| *seq);
+        records.extend(page.items.into_iter().map(|(_, record)| record));
+        if !page.more {
+            return Ok(());
+        }
+    }
 }
 
 fn endpoint() -> Result<Endpoint> {
@@ -233,12 +243,13 @@ fn hour_start() -> u64 {
     unix_s() / 3_600 * 3_600
 }
 
-/// Processor time of this process.
+/// Processor time of this process, threads that have ended included; in ticks of a hundredth of a second.
 fn cpu_s() -> f64 {
-    let usage = fs::read_dir("/proc/self/task").into_iter().flatten();
-    let ns = usage.flatten().filter_map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<u64>().ok()
-    });
-    ns.sum::<u64>() as f64 / 1e9
+    let text = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum::<u64>() as f64
+        / 100.0
 }

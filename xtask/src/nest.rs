@@ -184,6 +184,13 @@ impl Nest {
         process.reap()
     }
 
+    /// The last line of a program's log.
+    pub(crate) fn last_words(&self, name: &str) -> String {
+        let text = fs::read_to_string(self.logs().join(format!("{name}.log")));
+        let text = text.unwrap_or_default();
+        text.lines().last().unwrap_or_default().to_owned()
+    }
+
     fn log(&self, name: &str) -> Result<File> {
         fs::create_dir_all(self.logs())?;
         let path = self.logs().join(format!("{name}.log"));

@@ -82,9 +82,9 @@ fn idle(owner: &Person, options: &Options) -> Result<Vec<Row>> {
     // What the exchange left to do is no part of being idle.
     thread::sleep(Duration::from_secs(options.size(20, 5) as u64));
     let window = Duration::from_secs(options.size(60, 10) as u64);
-    let (before, began) = (cpu_ns(pid)?, Instant::now());
+    let (before, began) = (cpu_s(pid)?, Instant::now());
     thread::sleep(window);
-    let used = cpu_ns(pid)?.saturating_sub(before) as f64 / 1e9;
+    let used = cpu_s(pid)? - before;
     let share = used / began.elapsed().as_secs_f64() * 100.0;
     let rss = resident_mib(pid)?;
 
@@ -135,15 +135,20 @@ fn ready(owner: &mut Person, stored: usize, options: &Options) -> Result<Row> {
         .note(&note))
 }
 
-/// Processor time of all threads, in nanoseconds.
-pub(super) fn cpu_ns(pid: u64) -> Result<u64> {
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
-        let ns = text.split(' ').next().context("an empty schedstat")?;
-        sum += ns.parse::<u64>()?;
+/// Clock ticks a second in /proc, the same on every Linux that we know.
+const TICKS: f64 = 100.0;
+
+/// Processor time of a process in seconds. It has to be the count of the process: the sum over its threads loses what those did that
+/// have ended meanwhile, and may even fall.
+pub(super) fn cpu_s(pid: u64) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The program's name stands in parentheses and may hold anything.
+    let (_, fields) = text.rsplit_once(')').context("an odd stat file")?;
+    let mut ticks = 0;
+    for field in fields.split_whitespace().skip(11).take(2) {
+        ticks += field.parse::<u64>()?;
     }
-    Ok(sum)
+    Ok(ticks as f64 / TICKS)
 }
 
 pub(super) fn resident_mib(pid: u64) -> Result<f64> {

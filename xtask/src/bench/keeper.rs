@@ -75,7 +75,7 @@ pub(super) fn measure(
         Row::new("the same: one deposit to its receipt", "ms", Goal::None, &samples),
         Row::new("drain of 50 000 kept 1 KiB deposits by their owner", "deposits/s", Goal::AtLeast(100_000.0), &[number(&drain, "rate")?])
             .peer("mosquitto 200 000/s from memory")
-            .note(&format!("{} mailboxes on one connection; {}", drain["mailboxes"], cost(&drain, drain_cpu)?)),
+            .note(&format!("{} mailboxes, {} connections one after another; {}", drain["mailboxes"], drain["connections"], cost(&drain, drain_cpu)?)),
     ])
 }
 
@@ -92,17 +92,18 @@ fn load(
         .args(["load", job, uri, &count.to_string(), &WRITERS.to_string()])
         .arg(receipts);
     let generator = nest.spawn("load", command)?;
-    let line = generator
-        .line_at_leisure()
-        .context("the generator told nothing")?;
+    let line = generator.line_at_leisure();
     let (_, status) = generator.finish()?;
-    ensure!(status.success(), "the generator ended with {status}");
+    ensure!(
+        status.success(),
+        "the generator ended with {status}: {}",
+        nest.last_words("load")
+    );
+    let line = line.context("the generator told nothing")?;
     serde_json::from_str(&line).with_context(|| format!("not JSON: {line:?}"))
 }
 
 /// Processor time of a process, where /proc tells it.
 fn cpu_s(pid: u32) -> Option<f64> {
-    super::crowd::cpu_ns(pid.into())
-        .ok()
-        .map(|ns| ns as f64 / 1e9)
+    super::crowd::cpu_s(pid.into()).ok()
 }

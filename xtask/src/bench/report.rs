@@ -23,6 +23,7 @@ pub(super) struct Row {
     unit: &'static str,
     median: Option<f64>,
     p99: Option<f64>,
+    worst: Option<f64>,
     samples: usize,
     goal: Goal,
     peer: &'static str,
@@ -40,6 +41,11 @@ impl Row {
             median: percentile(&sorted, 50),
             // Below a hundred samples there is no such thing as one in a hundred.
             p99: percentile(&sorted, 99).filter(|_| sorted.len() >= 100),
+            worst: if let Goal::AtLeast(_) = goal {
+                sorted.first().copied()
+            } else {
+                sorted.last().copied()
+            },
             samples: sorted.len(),
             goal,
             peer: "",
@@ -88,7 +94,7 @@ impl Row {
         }
     }
 
-    fn cells(&self) -> [String; 7] {
+    fn cells(&self) -> [String; 8] {
         let value = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), short);
         let met = match self.is_met() {
             Some(true) => "yes",
@@ -99,6 +105,7 @@ impl Row {
             self.what.clone(),
             value(self.median),
             value(self.p99),
+            value(self.worst),
             self.unit.to_owned(),
             self.goal(),
             met.to_owned(),
@@ -116,6 +123,7 @@ impl Row {
             "unit": self.unit,
             "median": self.median,
             "p99": self.p99,
+            "worst": self.worst,
             "samples": self.samples,
             "goal": self.goal(),
             "met": self.is_met(),
@@ -151,6 +159,7 @@ impl Report {
             "what",
             "median",
             "p99",
+            "worst",
             "unit",
             "goal",
             "met",
@@ -162,7 +171,7 @@ impl Report {
         for (n, cells) in lines.iter().enumerate() {
             table.push_str(&format!("| {} |\n", cells.join(" | ")));
             if n == 0 {
-                table.push_str("|---|---:|---:|---|---|---|---|\n");
+                table.push_str("|---|---:|---:|---:|---|---|---|---|\n");
             }
         }
         let cores = std::thread::available_parallelism().map_or(0, usize::from);

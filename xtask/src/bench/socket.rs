@@ -115,14 +115,18 @@ fn round_trips(mut stream: BufReader<UnixStream>, count: usize) -> Result<Vec<f6
 fn pipelined(mut stream: BufReader<UnixStream>, batches: usize) -> Result<f64> {
     let burst = HELLO.repeat(IN_FLIGHT);
     let mut line = Vec::new();
+    stream.get_mut().write_all(HELLO)?;
+    let answer = stream.read_until(b'\n', &mut line)?;
     let began = Instant::now();
     for _ in 0..batches {
         stream.get_mut().write_all(&burst)?;
         for _ in 0..IN_FLIGHT {
             line.clear();
+            // All answers to the same call are equally long; an error would not be.
+            let read = stream.read_until(b'\n', &mut line)?;
             ensure!(
-                stream.read_until(b'\n', &mut line)? > 0,
-                "the connection ended"
+                read == answer,
+                "another answer after {answer} bytes: {read}"
             );
         }
     }
