@@ -47,7 +47,7 @@ pub(crate) fn run(nest: &Arc<Nest>) -> Result<()> {
     if stdout().is_terminal() {
         stage.tell("opening hermes-tui; leave it to end the demo");
         stage.you.open_tui()?;
-        println!("The network and both daemons are gone again.");
+        println!("The network and both daemons go now, and so do their files.");
         return Ok(());
     }
     play(&mut stage)
