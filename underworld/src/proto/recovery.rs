@@ -334,7 +334,7 @@ fn go_over(contact: &mut Contact, new: Renewed, core: &mut Core) {
     contact.recovered = true;
     contact.changed.card = true;
     contact.changed.flow = true;
-    delivery::offer_all_again(contact);
+    delivery::offer_all_again(contact, core);
     rekey::schedule(contact, core);
     core.touch(contact.id);
     core.out.event(Event::SessionRenewed {

@@ -6,7 +6,7 @@ use crate::{
         event::{Alarm, Event, Renewal},
         output::Table,
     },
-    testing::{NodeId, World},
+    testing::{CrashPoint, NodeId, World},
 };
 
 fn recoveries(world: &World, node: NodeId) -> usize {
@@ -281,4 +281,39 @@ fn a_store_from_before_a_renewal_recovers_once() {
     assert_eq!(recoveries(&pair.world, pair.bob), 1);
     // Of all that he could not read, at most what was said in the lost session about its end is left to expire.
     assert!(pair.world.kept_deposits() <= 5);
+}
+
+#[test]
+fn a_crash_at_any_cycle_of_a_recovery_loses_nothing() {
+    let recover = |crash: Option<(NodeId, u64, CrashPoint)>| {
+        let mut pair = Pair::new(660).linked();
+        pair.world.crash(pair.bob);
+        pair.world.say(pair.alice, pair.to_bob, "before");
+        pair.world.run(3_000);
+        let first = [0, 1].map(|node| pair.world.node(node).cycles);
+        if let Some((node, cycle, point)) = crash {
+            pair.world.crash_at(node, first[node] + cycle, point);
+        }
+        let rows = without(pair.world.node(pair.bob).rows(), Table::Session);
+        pair.world.start_from(pair.bob, rows);
+        pair.world.run(3_000);
+        let last = [0, 1].map(|node| pair.world.node(node).cycles);
+        talk(&mut pair);
+        let texts = pair.world.node(pair.bob).texts(pair.to_alice);
+        assert_eq!(
+            texts.first().map(String::as_str),
+            Some("before"),
+            "{crash:?}: {texts:?}"
+        );
+        assert_eq!(texts.len(), 6, "{crash:?}: {texts:?}");
+        [last[0] - first[0], last[1] - first[1]]
+    };
+    let cycles = recover(None);
+    for node in [0, 1] {
+        for cycle in 0..cycles[node] {
+            for point in [CrashPoint::BeforeCommit, CrashPoint::BeforeEffects] {
+                recover(Some((node, cycle, point)));
+            }
+        }
+    }
 }

@@ -19,7 +19,7 @@ use super::{
         timers::{ContactTimer, Timer},
     },
     Attempt, Wait,
-    deposit::{Cargo, Purpose, Target, order},
+    deposit::{Cargo, Purpose, Target, order, remove_deposits},
     link::note_sent,
 };
 
@@ -225,11 +225,13 @@ pub(crate) fn deposit_notice(contact: &mut Contact, seq: u64, core: &mut Core) -
     Some(())
 }
 
-/// Has everything unacknowledged sent anew, after the session changed.
-pub(crate) fn offer_all_again(contact: &mut Contact) {
-    let all: Vec<u64> = contact.outbox.from(0).map(|(seq, _)| seq).collect();
+/// Has everything unacknowledged sent anew, after the session changed. What was deposited before does not count any more,
+/// since nobody may be able to read it.
+pub(crate) fn offer_all_again(contact: &mut Contact, core: &mut Core) {
+    contact.outbox.uncover();
+    remove_deposits(contact.id, |purpose| purpose == Purpose::Frames, core);
     contact.reach.again.clear();
-    contact.reach.fresh.extend(all);
+    contact.reach.fresh.extend(contact.outbox.uncovered());
     if let Some(link) = &mut contact.reach.link {
         link.start_over();
     }

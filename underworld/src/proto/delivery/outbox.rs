@@ -107,6 +107,13 @@ impl Outbox {
         uncovered.map(|(seq, _)| *seq).collect()
     }
 
+    /// Forgets which deposits carry frames.
+    pub(crate) fn uncover(&mut self) {
+        for frame in self.frames.values_mut() {
+            frame.deposit = None;
+        }
+    }
+
     /// The newest frame of a kind, if it was never encrypted.
     pub(crate) fn untouched_last(&self, kind: FrameKind) -> Option<u64> {
         let same = |(seq, frame): (&u64, &OutFrame)| {

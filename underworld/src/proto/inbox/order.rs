@@ -220,9 +220,16 @@ impl Inflow {
             .iter()
             .find(|(from, to)| (*from..*to).contains(&seq))
             .map(|(_, to)| *to)?;
-        // A frame inside the jump, from before the recovery, is shown first.
+        // Frames inside the jump, from before the recovery, are shown first: those that are here, and the one that the
+        // sender says he still offers.
         let first_held = self.held.range(seq..).next().map(|(seq, _)| *seq);
-        Some(first_held.map_or(to, |held| held.min(to)))
+        let offered =
+            Some(self.floor).filter(|floor| *floor >= seq && !self.received.contains(*floor));
+        let to = [first_held, offered]
+            .into_iter()
+            .flatten()
+            .fold(to, u64::min);
+        (to > seq).then_some(to)
     }
 
     /// How many numbers from `next` up to `target` were neither accepted nor left out by the sender.

@@ -116,6 +116,23 @@ fn a_frame_inside_a_jump_is_shown_before_those_after_it() {
 }
 
 #[test]
+fn a_frame_inside_a_jump_that_is_still_offered_is_waited_for() {
+    let mut flow = Inflow::default();
+    flow.jump(100);
+    flow.raise_floor(4);
+    arrive(&mut flow, [100]);
+    assert!(shown(&mut flow, Patience::Waiting).is_empty());
+    assert!(flow.has_gap());
+    arrive(&mut flow, [4, 5]);
+    assert_eq!(shown(&mut flow, Patience::Waiting), ["4", "5", "100"]);
+    let mut impatient = Inflow::default();
+    impatient.jump(100);
+    impatient.raise_floor(4);
+    arrive(&mut impatient, [100]);
+    assert_eq!(shown(&mut impatient, Patience::Over), ["100"]);
+}
+
+#[test]
 fn held_frames_have_a_cap_and_refused_ones_are_not_acknowledged() {
     let mut flow = Inflow::default();
     let cap = u64::try_from(HELD_FRAMES_MAX).expect("small");
