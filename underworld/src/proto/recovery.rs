@@ -11,8 +11,8 @@
 use hermes_wire::{
     Wire as _,
     handshake::{AnswererSeeds, StarterSeeds},
-    ids::IdentityKey,
-    packet::{Body, FIRST_DEVICE, FrameKind, Packet},
+    ids::{IdentityKey, MessageId},
+    packet::{Body, FIRST_DEVICE, Frame, FrameKind, Packet},
     pair::{OuterChain, Rank},
     recovery::{Approval, Counters, Finished, Parties, Request, Starter, Verdict},
 };
@@ -180,7 +180,10 @@ fn answer(contact: &mut Contact, content: &[u8], core: &mut Core) -> Option<()> 
     let mut session =
         Session::open_as_opener(&made.secrets.root, &made.peer_ratchet, &made.opener_secret)
             .ok()?;
-    let first = first_message(contact, made.generation, &mut session)?;
+    // A start of ours that we drop for this one may still be on its way; this voids it on the other side as well.
+    let void = contact.card.recovery.counters.highest();
+    let void = void.max(made.request.counter);
+    let first = first_message(contact, made.generation, void, &mut session, core)?;
     let content = Zeroizing::new(made.message(&first));
     let Request {
         counter,
@@ -226,18 +229,29 @@ fn answer(contact: &mut Contact, content: &[u8], core: &mut Core) -> Option<()> 
     Some(())
 }
 
-/// The first message of a new session: what we received, so that the contact knows what need not be sent again.
+/// The first message of a new session: what we received, so that the contact knows what need not be sent again, and up to
+/// which counter recoveries are void. The contact learns both in the moment in which he takes the session.
 fn first_message(
     contact: &Contact,
     generation: u16,
+    void: u64,
     session: &mut Session,
+    core: &mut Core,
 ) -> Option<hermes_wire::packet::SessionMessage> {
+    let recovered = Frame {
+        kind: FrameKind::Recovered,
+        critical: false,
+        conv_seq: 0,
+        msg_id: MessageId(core.random.bytes()),
+        sent_at: core.now.unix_ms,
+        body: Body::Recovered { counter: void }.to_bytes(),
+    };
     let packet = Packet {
         device: FIRST_DEVICE,
         floor: contact.outbox.first().unwrap_or(contact.flow.next_seq),
         // The message travels beside a handshake; more ranges would not fit.
         acks: delivery::first_ranges(&contact.flow.inflow.received),
-        frames: Vec::new(),
+        frames: vec![recovered],
     };
     let (olm_type, olm) = session.encrypt(&packet.to_bytes()).ok()?;
     Some(hermes_wire::packet::SessionMessage {
@@ -295,7 +309,11 @@ pub(crate) fn take_answer(contact: &mut Contact, content: &[u8], core: &mut Core
         },
         core,
     );
-    contact.card.recovery.counters.settle(counter);
+    let counters = &mut contact.card.recovery.counters;
+    counters.settle(counter);
+    if let Some(void) = voided(&plain) {
+        counters.settle(void);
+    }
     contact.card.recovery.open = None;
     delivery::remove_deposits(contact.id, |p| p == Purpose::Recovery1, core);
     // The other side has to hear us in the new session.
@@ -303,6 +321,20 @@ pub(crate) fn take_answer(contact: &mut Contact, content: &[u8], core: &mut Core
     contact.reach.ack_due = true;
     invites::heard(contact, core);
     read_packet(contact, generation, &plain, Via::Keepers, core);
+}
+
+/// Up to which counter the first packet of a new session declares recoveries void.
+fn voided(plain: &[u8]) -> Option<u64> {
+    let frames = Packet::decode(plain).ok()?.frames;
+    let bodies = frames
+        .iter()
+        .filter_map(|frame| Body::parse(frame.kind, &frame.body).ok());
+    bodies
+        .filter_map(|body| match body {
+            Body::Recovered { counter } => Some(counter),
+            _ => None,
+        })
+        .max()
 }
 
 /// What both sides take from a recovery.

@@ -230,6 +230,13 @@ fn regression_a_session_lost_before_the_first_packet_is_replaced() {
     replay(3_811_037_462_195_530_512, &[Op::Lose(0)]);
 }
 
+#[test]
+fn regression_a_start_that_was_dropped_is_void_when_it_arrives_late() {
+    use Op::{Kill, Lose, Say, Slow, Wait};
+    let ops = [Say(0), Wait(0), Slow(29), Lose(0), Kill(1, 978), Lose(1)];
+    replay(15_645_187_890_284_915_559, &ops);
+}
+
 /// Few cases unless more are asked for (`PROPTEST_CASES`).
 fn config() -> Config {
     let asked = std::env::var_os("PROPTEST_CASES").map(|_| Config::default().cases);
