@@ -18,7 +18,7 @@ pub use stored::{ChatRow, MessageRow};
 use stored::{parse, store_chat, store_message};
 
 /// Rows of our own messages that are on their way and kept in memory, so that their state can be changed without reading.
-const ON_THEIR_WAY_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(16_384).unwrap();
+const ON_THEIR_WAY_MAX: usize = 16_384;
 
 /// Messages that a read mark passed over and that may still be delivered and read; more are forgotten, and stay `delivered`.
 const PASSED_MAX: usize = 4_096;
@@ -83,7 +83,7 @@ impl History {
         })?;
         Ok(Self {
             chats,
-            on_their_way: LruCache::new(ON_THEIR_WAY_MAX),
+            on_their_way: LruCache::unbounded(),
             fresh: BTreeMap::new(),
             fresh_places: HashMap::new(),
             gone: BTreeSet::new(),
@@ -180,7 +180,7 @@ impl History {
             gap: 0,
         };
         let seq = self.add(contact, id, &row, batch);
-        self.on_their_way.put(id, (contact, seq, row.clone()));
+        self.note_on_its_way(id, (contact, seq, row.clone()));
         (seq, row)
     }
 
@@ -277,12 +277,20 @@ impl History {
             return Ok(None);
         }
         self.put(contact, seq, &row, batch);
-        if row.state.is_final() {
-            self.on_their_way.pop(&id);
+        if matches!(row.state, MessageState::Queued | MessageState::Kept) {
+            self.note_on_its_way(id, (contact, seq, row.clone()));
         } else {
-            self.on_their_way.put(id, (contact, seq, row.clone()));
+            // What was delivered changes once more at most, when it is read, and a read mark reads its rows anyway.
+            self.on_their_way.pop(&id);
         }
         Ok(Some((contact, seq, row)))
+    }
+
+    fn note_on_its_way(&mut self, id: MessageId, place: (ContactId, u64, MessageRow)) {
+        self.on_their_way.put(id, place);
+        if self.on_their_way.len() > ON_THEIR_WAY_MAX {
+            self.on_their_way.pop_lru();
+        }
     }
 
     /// A message by its name, as this cycle leaves it.
