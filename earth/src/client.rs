@@ -116,10 +116,9 @@ impl EarthClient {
         record: &NodeRecord,
         timeout: Duration,
     ) -> Result<Self, EarthError> {
-        let ours_is_v4 = endpoint.local_addr().map_or(true, |addr| addr.is_ipv4());
         let mut last = EarthError::NoAddress;
         let addrs = record.body.addrs.iter().map(|addr| addr.socket());
-        for addr in addrs.filter(|addr| addr.is_ipv4() == ours_is_v4) {
+        for addr in addrs.filter(|addr| endpoint.reaches(*addr)) {
             let key = PeerKey::Exact(*record.node.as_bytes());
             match endpoint.dial(addr, Alpn::Earth, key, None, timeout).await {
                 Ok(connection) => return Self::over(connection, network, record.node).await,

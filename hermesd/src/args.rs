@@ -70,12 +70,14 @@ impl Run {
     /// Where to listen: everywhere, but on the lab network only where the lab is.
     #[must_use]
     pub fn listen(&self, is_diverse: bool) -> SocketAddr {
-        let everywhere = if is_diverse {
-            Ipv4Addr::UNSPECIFIED
-        } else {
-            Ipv4Addr::LOCALHOST
-        };
-        self.listen.unwrap_or_else(|| (everywhere, 0).into())
+        self.listen.unwrap_or_else(|| {
+            let ip = if is_diverse {
+                hermes_link::everywhere()
+            } else {
+                Ipv4Addr::LOCALHOST.into()
+            };
+            SocketAddr::new(ip, 0)
+        })
     }
 }
 

@@ -22,7 +22,8 @@ use crate::{
     identity::Identity,
     incoming::Incoming,
     profile::{self, Profile},
-    socket, tls,
+    socket::{self, Families, Receiving},
+    tls,
     verify::{Callers, PeerKey, Pin},
 };
 
@@ -87,6 +88,7 @@ pub struct Endpoint(Arc<Inner>);
 struct Inner {
     quinn: quinn::Endpoint,
     profile: Profile,
+    families: Families,
     accepts_peers: bool,
     expectations: Arc<Expectations>,
     admitted: Mutex<mpsc::Receiver<Incoming>>,
@@ -133,8 +135,13 @@ impl Endpoint {
         };
         let mut quinn_config = quinn::EndpointConfig::default();
         quinn_config.supported_versions(vec![socket::VERSION]);
+        let receiving = if node.is_some() {
+            Receiving::InBulk
+        } else {
+            Receiving::OneByOne
+        };
         let runtime = Arc::new(TokioRuntime);
-        let bound = socket::bind(local, &*runtime).and_then(|socket| {
+        let bound = socket::bind(local, receiving, &*runtime).and_then(|socket| {
             quinn::Endpoint::new_with_abstract_socket(quinn_config, Some(fallback), socket, runtime)
         });
         let quinn = bound.map_err(|source| BindError::Socket { local, source })?;
@@ -157,6 +164,7 @@ impl Endpoint {
         Ok(Self(Arc::new(Inner {
             quinn,
             profile,
+            families: Families::of(local.ip()),
             accepts_peers,
             expectations,
             admitted: Mutex::new(admitted),
@@ -171,6 +179,13 @@ impl Endpoint {
     /// When the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.quinn.local_addr()
+    }
+
+    /// Whether addresses of this IP family can be dialled from here: those of the local address, or both if that is `::` and the
+    /// system lets it serve both.
+    #[must_use]
+    pub fn reaches(&self, addr: SocketAddr) -> bool {
+        self.0.families.contain(addr)
     }
 
     /// Connections that are open, handshakes included.

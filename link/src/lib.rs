@@ -85,4 +85,5 @@ pub use expect::{EXPECTATIONS_MAX, ExpectError, ExpectGuard};
 pub use identity::Identity;
 pub use incoming::{AcceptError, Incoming};
 pub use profile::Profile;
+pub use socket::everywhere;
 pub use verify::PeerKey;

@@ -9,7 +9,7 @@
 
 use std::{
     io::{self, IoSliceMut},
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -29,26 +29,109 @@ const ID_LEN_MIN: u8 = 8;
 /// The greatest length of any connection id (RFC 9000 §17.2).
 const ID_LEN_MAX: u8 = 20;
 
+/// The address that stands for all of this machine's own: `::` where one socket serves both IP families, else `0.0.0.0`.
+///
+/// Nothing is sent to find out.
+#[must_use]
+pub fn everywhere() -> IpAddr {
+    if serves_both_families() {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
+}
+
+/// Whether a socket bound to `::` can send to IPv4 addresses here (RFC 3493 §3.7).
+fn serves_both_families() -> bool {
+    let mapped = SocketAddr::from((Ipv4Addr::LOCALHOST.to_ipv6_mapped(), 9));
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).is_ok_and(|socket| socket.connect(mapped).is_ok())
+}
+
+/// The IP families of addresses that can be dialled from a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Families {
+    V4,
+    V6,
+    Both,
+}
+
+impl Families {
+    /// Those of a socket bound to `local`.
+    pub(crate) fn of(local: IpAddr) -> Self {
+        match local {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(ip) if ip.is_unspecified() && serves_both_families() => Self::Both,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    pub(crate) const fn contain(self, addr: SocketAddr) -> bool {
+        match self {
+            Self::V4 => addr.is_ipv4(),
+            Self::V6 => addr.is_ipv6(),
+            Self::Both => true,
+        }
+    }
+}
+
+/// How datagrams are taken from the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Receiving {
+    /// Many that follow one another in one piece, where the system can do that. quinn sets 3 MiB aside for each such socket.
+    InBulk,
+    /// Each by itself, with 46 KiB for the socket: somebody with a dozen quiet endpoints should not pay for bulk.
+    OneByOne,
+}
+
 /// Binds the socket of an endpoint.
 pub(crate) fn bind(
     local: SocketAddr,
+    receiving: Receiving,
     runtime: &dyn Runtime,
 ) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     let socket = UdpSocket::bind(local)?;
-    Ok(Arc::new(QuietSocket(runtime.wrap_udp_socket(socket)?)))
+    // The second handle leads to the same socket: quinn, which takes the first, turns its merging on.
+    let settings = socket.try_clone()?;
+    let inner = runtime.wrap_udp_socket(socket)?;
+    let bulk = receiving == Receiving::InBulk || !split(&settings);
+    let receive_segments = if bulk {
+        inner.max_receive_segments()
+    } else {
+        1
+    };
+    Ok(Arc::new(QuietSocket {
+        inner,
+        receive_segments,
+    }))
+}
+
+/// Turns off that the system merges datagrams (UDP GRO); gives whether it is off now.
+#[cfg(target_os = "linux")]
+fn split(socket: &UdpSocket) -> bool {
+    use nix::sys::socket::{setsockopt, sockopt::UdpGroSegment};
+    setsockopt(socket, UdpGroSegment, &false).is_ok()
+}
+
+/// Elsewhere it cannot be turned off, or is not done.
+#[cfg(not(target_os = "linux"))]
+fn split(_: &UdpSocket) -> bool {
+    false
 }
 
 /// A socket that does not hand on what quinn would answer although it begins no connection.
 #[derive(Debug)]
-struct QuietSocket(Arc<dyn AsyncUdpSocket>);
+struct QuietSocket {
+    inner: Arc<dyn AsyncUdpSocket>,
+    receive_segments: usize,
+}
 
 impl AsyncUdpSocket for QuietSocket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
-        self.0.clone().create_io_poller()
+        self.inner.clone().create_io_poller()
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        self.0.try_send(transmit)
+        self.inner.try_send(transmit)
     }
 
     fn poll_recv(
@@ -57,7 +140,7 @@ impl AsyncUdpSocket for QuietSocket {
         buffers: &mut [IoSliceMut<'_>],
         metas: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
-        let count = ready!(self.0.poll_recv(context, buffers, metas))?;
+        let count = ready!(self.inner.poll_recv(context, buffers, metas))?;
         for (buffer, meta) in buffers.iter_mut().zip(metas.iter_mut()).take(count) {
             meta.len = sift(buffer, meta.len, meta.stride);
         }
@@ -65,19 +148,19 @@ impl AsyncUdpSocket for QuietSocket {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.inner.local_addr()
     }
 
     fn max_transmit_segments(&self) -> usize {
-        self.0.max_transmit_segments()
+        self.inner.max_transmit_segments()
     }
 
     fn max_receive_segments(&self) -> usize {
-        self.0.max_receive_segments()
+        self.receive_segments
     }
 
     fn may_fragment(&self) -> bool {
-        self.0.may_fragment()
+        self.inner.may_fragment()
     }
 }
 

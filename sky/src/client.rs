@@ -195,7 +195,6 @@ impl SkyClient {
         present: Option<&Identity>,
         limit: Duration,
     ) -> Result<(Self, IncomingKnocks), SkyError> {
-        let ours_is_v4 = endpoint.local_addr().map_or(true, |addr| addr.is_ipv4());
         let mut last = SkyError::NoAddress;
         let key = PeerKey::Exact(*record.node.as_bytes());
         for addr in record
@@ -203,7 +202,7 @@ impl SkyClient {
             .addrs
             .iter()
             .map(Addr::socket)
-            .filter(|addr| addr.is_ipv4() == ours_is_v4)
+            .filter(|addr| endpoint.reaches(*addr))
         {
             match Self::connect_pinned(endpoint, network, addr, key, present, limit).await {
                 Ok(connected) => return Ok(connected),

@@ -253,3 +253,33 @@ async fn the_port_is_free_again_after_the_last_handle() {
     };
     tokio::time::timeout(AGES, rebound).await.unwrap();
 }
+
+/// One socket for both families: dialled by IPv4 and, where the machine has it, by IPv6.
+#[tokio::test]
+async fn an_endpoint_that_listens_everywhere_serves_both_families() {
+    let both = std::net::SocketAddr::new(hermes_link::everywhere(), 0);
+    let node = Endpoint::bind(EndpointConfig {
+        identity: Some(identity(1)),
+        alpns: vec![Alpn::Sky],
+        ..EndpointConfig::new(both, Profile::Sky)
+    })
+    .unwrap();
+    let port = node.local_addr().unwrap().port();
+    let v4 = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let v6 = std::net::SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
+    let has_v6 = both.is_ipv6();
+    let dialler = Endpoint::bind(EndpointConfig::new(both, Profile::Peer)).unwrap();
+    assert!(dialler.reaches(v4));
+    assert_eq!(dialler.reaches(v6), has_v6);
+    for addr in [Some(v4), has_v6.then_some(v6)].into_iter().flatten() {
+        let (ours, theirs) = tokio::join!(
+            dialler.dial(addr, Alpn::Sky, node_key(), None, AGES),
+            accept(&node)
+        );
+        assert_eq!(ours.unwrap().remote_address(), addr);
+        assert_eq!(theirs.remote_address().ip(), addr.ip());
+    }
+    // One that listens at one address of one family keeps to it.
+    let narrow = Endpoint::bind(EndpointConfig::new(LOOPBACK, Profile::Peer)).unwrap();
+    assert!(narrow.reaches(v4) && !narrow.reaches(v6));
+}

@@ -1,11 +1,19 @@
 //! Where a presence listens, and where friends can dial it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hermes_link::{Alpn, Endpoint, EndpointConfig, Profile};
 use hermes_sky::client::SkyClient;
 
 use crate::net::Shared;
+
+/// Addresses of the world at large, by which the system says from where it would send there. They are set aside for
+/// documentation (RFC 5737, RFC 3849) and nothing is sent to them.
+const SOMEWHERE_V4: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 9);
+const SOMEWHERE_V6: SocketAddr = SocketAddr::new(
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    9,
+);
 
 /// An endpoint at the address that was asked for; at another port if an earlier presence still has that one.
 pub(super) fn bind(shared: &Shared) -> Option<Endpoint> {
@@ -24,21 +32,25 @@ pub(super) fn bind(shared: &Shared) -> Option<Endpoint> {
     }
 }
 
-/// Where friends can dial: our own address towards sky, and the one that sky sees.
+/// Where friends can dial: our own addresses towards the world, one a family, and the one that sky sees.
 pub(super) fn candidates(endpoint: &Endpoint, sky: &SkyClient) -> Vec<SocketAddr> {
     let observed = sky.observed();
     let mut all = Vec::new();
     if let Ok(local) = endpoint.local_addr() {
-        let ip = if local.ip().is_unspecified() {
-            source_towards(observed)
+        let port = local.port();
+        if local.ip().is_unspecified() {
+            let towards = [observed, SOMEWHERE_V4, SOMEWHERE_V6].into_iter();
+            let sources = towards.filter(|addr| endpoint.reaches(*addr));
+            all.extend(
+                sources.filter_map(|addr| Some(SocketAddr::new(source_towards(addr)?, port))),
+            );
         } else {
-            Some(local.ip())
-        };
-        all.extend(ip.map(|ip| SocketAddr::new(ip, local.port())));
+            all.push(local);
+        }
     }
-    if !all.contains(&observed) {
-        all.push(observed);
-    }
+    all.push(observed);
+    let mut listed = std::collections::HashSet::new();
+    all.retain(|addr| listed.insert(*addr));
     all
 }
 
