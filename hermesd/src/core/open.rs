@@ -159,6 +159,7 @@ impl Open {
 
     pub(super) fn net_input(&mut self, news: NetInput, now: Now) {
         let core = &mut self.underworld;
+        tracing::debug!(news = %news.outline(), "from the network");
         match news {
             NetInput::Candidates(addrs) => core.handle_candidates(&addrs, now),
             NetInput::Presence(state) => core.handle_presence(state, now),

@@ -132,6 +132,33 @@ pub enum NetInput {
     },
 }
 
+impl NetInput {
+    /// What happened, in a word or two for the log; tells nothing about anybody.
+    #[must_use]
+    pub fn outline(&self) -> std::borrow::Cow<'static, str> {
+        let outline = match self {
+            Self::Candidates(addrs) => return format!("{} candidates", addrs.len()).into(),
+            Self::Presence(PresenceState::Registered) => "present",
+            Self::Presence(_) => "not present",
+            Self::Online(true) => "online",
+            Self::Online(false) => "offline",
+            Self::Deposits { records, .. } => return format!("{} deposits", records.len()).into(),
+            Self::Fetched { complete: true, .. } => "a mailbox was read",
+            Self::Fetched { .. } => "a mailbox was read in part",
+            Self::Receipt { .. } => "a receipt",
+            Self::DepositRefused { code, .. } => return format!("refused: {code:?}").into(),
+            Self::DepositEnded { .. } => "a deposit has ended",
+            Self::KnockResult { result, .. } => return format!("knock: {result:?}").into(),
+            Self::IncomingKnock { .. } => "a friend knocks",
+            Self::LinkUp { .. } => "a link stands",
+            Self::LinkPacket { .. } => "a packet",
+            Self::LinkDown { .. } => "a link is gone",
+            Self::DialFailed { .. } => "a friend was not reached",
+        };
+        outline.into()
+    }
+}
+
 /// What the director is told.
 enum Order {
     /// The store is open: effects follow.

@@ -20,7 +20,7 @@ use hermes_wire::ids::{Position, PresenceKey};
 use hermes_wire::knock::Knock;
 use hermes_wire::node::NodeRecord;
 use hermes_wire::sky::Knocked;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use zeroize::Zeroizing;
 
@@ -62,6 +62,8 @@ pub(super) struct Presences {
     expected: Arc<Expected>,
     /// Told when a presence begins or ceases to stand.
     news: Arc<Notify>,
+    /// What the owner is told, in this order: who knocks may be answered only by somebody who knows his own addresses.
+    told: mpsc::UnboundedSender<NetInput>,
 }
 
 /// What a presence has come to: an endpoint and its connection to sky.
@@ -101,7 +103,16 @@ impl Expected {
 impl Presences {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let (current, _) = watch::channel(None);
+        let (told, mut telling) = mpsc::unbounded_channel();
+        let owner = shared.clone();
+        // Neither orders nor presences wait for the owner. Few things wait here: knocks are bounded by `ANSWERS_MAX`.
+        tokio::spawn(async move {
+            while let Some(input) = telling.recv().await {
+                owner.tell(input).await;
+            }
+        });
         Self {
+            told,
             shared,
             open: BTreeMap::new(),
             current,
@@ -165,13 +176,9 @@ impl Presences {
             None => news.push(NetInput::Presence(PresenceState::Absent)),
         }
         self.current.send_replace(newest);
-        // The orders do not wait for the owner.
-        let shared = self.shared.clone();
-        tokio::spawn(async move {
-            for input in news {
-                shared.tell(input).await;
-            }
-        });
+        for input in news {
+            let _ = self.told.send(input);
+        }
     }
 
     fn start(&mut self, wish: PresenceWish) {
@@ -186,6 +193,7 @@ impl Presences {
             answers: self.answers.clone(),
             next: self.next.clone(),
             expected: self.expected.clone(),
+            told: self.told.clone(),
         };
         let task = tokio::spawn(task.run()).abort_handle();
         self.open.insert(
@@ -353,12 +361,8 @@ async fn first_of(
     seed: &[u8; 32],
     their_key: [u8; 32],
 ) -> Option<hermes_link::Connection> {
-    let ours_is_v4 = endpoint.local_addr().map_or(true, |addr| addr.is_ipv4());
     let mut running = JoinSet::new();
-    for addr in addrs
-        .into_iter()
-        .filter(|addr| addr.is_ipv4() == ours_is_v4)
-    {
+    for addr in addrs.into_iter().filter(|addr| endpoint.reaches(*addr)) {
         let (endpoint, identity) = (endpoint.clone(), Identity::from_seed(*seed));
         running.spawn(async move {
             endpoint
@@ -391,6 +395,7 @@ struct Task {
     answers: Arc<Mutex<HashMap<IncomingKnockId, IncomingKnock>>>,
     next: Arc<AtomicU64>,
     expected: Arc<Expected>,
+    told: mpsc::UnboundedSender<NetInput>,
 }
 
 impl Task {
@@ -438,11 +443,14 @@ impl Task {
         let (sky, knocks) =
             SkyClient::connect_to(endpoint, &self.shared.network, node, None, SKY_TIMEOUT).await?;
         let lease = self.register(&sky).await?;
+        let candidates = candidates(endpoint, &sky);
+        // Before the first knock.
+        let _ = self.told.send(NetInput::Candidates(candidates.clone()));
         self.stand.send_replace(Some(Station {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             endpoint: endpoint.clone(),
             sky: sky.clone(),
-            candidates: candidates(endpoint, &sky),
+            candidates,
         }));
         self.news.notify_one();
         self.stay(endpoint, &sky, knocks, lease).await;
@@ -464,7 +472,7 @@ impl Task {
             tokio::select! {
                 _ = sky.closed() => return,
                 knock = knocks.next() => match knock {
-                    Some(knock) => self.knocked(knock).await,
+                    Some(knock) => self.knocked(knock),
                     None => return,
                 },
                 Ok(()) = news.changed(), if looked.elapsed() >= LOOK => {
@@ -519,7 +527,7 @@ impl Task {
         sky.register(&presence, wish.refused, lease).await
     }
 
-    async fn knocked(&self, knock: IncomingKnock) {
+    fn knocked(&self, knock: IncomingKnock) {
         let id = IncomingKnockId(self.next.fetch_add(1, Ordering::Relaxed));
         let news = NetInput::IncomingKnock {
             id,
@@ -535,7 +543,7 @@ impl Task {
             }
             answers.insert(id, knock);
         }
-        self.shared.tell(news).await;
+        let _ = self.told.send(news);
     }
 }
 

@@ -213,7 +213,8 @@ impl World {
 
     fn answer_knock(&mut self, id: IncomingKnockId, answer: Option<Vec<u8>>) {
         let Some(answer) = answer.and_then(|answer| answer.try_into().ok()) else {
-            return;
+            // Whoever stays silent says so to his node, and it need not wait.
+            return self.knock_timeout(id);
         };
         if let Some(OpenKnock { from, life, op }) = self.links.knocks.remove(&id.0) {
             let result = KnockResult::Answered(Box::new(answer));

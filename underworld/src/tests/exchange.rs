@@ -245,3 +245,44 @@ fn read_marks_coalesce_while_they_wait() {
         ]
     );
 }
+
+#[test]
+fn two_who_know_no_address_do_not_knock_without_end() {
+    let mut pair = Pair::new(178).linked();
+    // Refusals arrive before the knocks that follow from them.
+    pair.world.weather.latency_ms = (1, 1);
+    for node in [pair.alice, pair.bob] {
+        pair.world
+            .call(node, |core, now| core.handle_candidates(&[], now));
+    }
+    pair.world.break_links(0);
+    pair.world.say(pair.alice, pair.to_bob, "through keepers");
+    let before = pair.world.node(pair.bob).cycles;
+    pair.settle(60_000);
+    pair.world.run(60_000);
+    let cycles = pair.world.node(pair.bob).cycles - before;
+    assert!(cycles < 200, "{cycles} cycles in two minutes");
+    assert_eq!(pair.world.node(pair.bob).texts(pair.to_alice).len(), 1);
+}
+
+#[test]
+fn who_knows_no_address_of_his_own_dials_the_friend_who_knocks() {
+    for seed in 170..178 {
+        let mut pair = Pair::new(seed).linked();
+        let (alice, bob, to_bob) = (pair.alice, pair.bob, pair.to_bob);
+        // Both have knocked in vain and have nothing to say.
+        pair.world.weather.direct = false;
+        pair.world.break_links(0);
+        pair.world.run(60_000);
+        assert!(!pair.world.is_linked(alice, to_bob));
+        pair.world.weather.direct = true;
+        pair.world
+            .call(bob, |core, now| core.handle_candidates(&[], now));
+        // Alice starts anew and greets.
+        pair.world.crash(alice);
+        pair.world.run(1_000);
+        pair.world.start(alice);
+        let up = pair.world.run_until(5_000, |w| w.is_linked(alice, to_bob));
+        assert!(up, "no link (seed {seed})");
+    }
+}

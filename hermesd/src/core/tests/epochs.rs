@@ -71,8 +71,11 @@ impl Talk {
                     heard.note(wish.epoch, "REGISTER", body.to_bytes());
                     heard.present.insert(wish.presence, (who, wish.epoch));
                 }
-                let news = NetInput::Presence(PresenceState::Registered);
-                self.sides[who].inputs.push_back(news);
+                let port = 4_000 + u16::try_from(who).expect("two");
+                self.sides[who].inputs.extend([
+                    NetInput::Candidates(vec![([127, 0, 0, 1], port).into()]),
+                    NetInput::Presence(PresenceState::Registered),
+                ]);
             }
             Effect::Mailboxes(wishes) => {
                 for wish in wishes {

@@ -18,7 +18,7 @@ use hermes_wire::{
 use super::{
     super::{
         clock::Part,
-        contacts::{Contact, Peer, Secrets, Stage},
+        contacts::{Contact, Secrets, Stage},
         core::Core,
         effect::Effect,
         ids::{ContactId, KnockOp, LinkToken},
@@ -259,7 +259,8 @@ pub(crate) struct IncomingKnock<'a> {
     pub(crate) sealed: &'a [u8],
 }
 
-/// Answers a friend's knock, or gives nothing when it is to be met with silence.
+/// Answers a friend's knock, or gives nothing when it is to be met with silence. Whoever does not know an address of his own
+/// has nothing to answer with; he knocks himself instead, since the friend is there and may have one.
 pub(crate) fn answer(
     contact: &mut Contact,
     knock: &IncomingKnock<'_>,
@@ -269,7 +270,7 @@ pub(crate) fn answer(
         contact.card.stage,
         Stage::Established | Stage::Accepted { .. }
     );
-    let (peer, secrets) = (contact.card.peer.as_ref()?, contact.card.secrets.as_ref()?);
+    let secrets = contact.card.secrets.as_ref()?;
     if !may_come || contact.card.blocked || contact.reach.nonces.contains(&knock.nonce) {
         return None;
     }
@@ -282,13 +283,29 @@ pub(crate) fn answer(
     if caller.time_ms.abs_diff(core.now.unix_ms) > SKEW_MS_MAX || ours >= MEETINGS_MAX {
         return None;
     }
-    let answer = write_answer(peer, secrets, knock, core)?;
+    let answer = if core.candidates.is_empty() {
+        None
+    } else {
+        Some(write_answer(secrets, knock, core)?)
+    };
     if contact.reach.nonces.len() >= NONCES_MAX {
         contact.reach.nonces.pop_front();
     }
     contact.reach.nonces.push_back(knock.nonce);
     contact.reach.failures = 0;
     contact.reach.next_knock = None;
+    // Who knocks again did not come when he was expected before.
+    if let Attempt::Meeting(link) = contact.reach.attempt
+        && core.meetings.get(&link).is_some_and(|m| !m.dialled_by_us)
+    {
+        contact.reach.attempt = Attempt::None;
+    }
+    let Some(answer) = answer else {
+        // Two who both know no address would knock at each other without end.
+        contact.reach.greet |= !caller.addrs.is_empty();
+        core.touch(contact.id);
+        return None;
+    };
     let link = core.new_link_token();
     let meeting = Meeting {
         contact: contact.id,
@@ -329,7 +346,6 @@ fn read_call(secrets: &Secrets, knock: &IncomingKnock<'_>, core: &Core) -> Optio
 }
 
 fn write_answer(
-    _: &Peer,
     secrets: &Secrets,
     knock: &IncomingKnock<'_>,
     core: &mut Core,
