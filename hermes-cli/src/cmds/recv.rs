@@ -191,6 +191,9 @@ fn fields(data: &EventData) -> (String, String) {
             used.invite_id.clone(),
             used.name.clone().unwrap_or_default(),
         ),
+        EventData::ContactWarning(warning) => {
+            (warning.name.clone(), warning.warning.as_str().to_owned())
+        }
         EventData::StoreLock(change) => (String::new(), lock_word(change.locked).to_owned()),
         EventData::LinkState(change) => {
             (change.contact_id.clone(), crate::output::word(change.link))
@@ -231,6 +234,7 @@ fn print_for_people(event: &Event, out: &mut Out) -> Result<(), Fault> {
             let warning = warning.unwrap_or_default();
             format!("{who} used invite {}{warning}", used.invite_id)
         }
+        EventData::ContactWarning(warning) => format!("warning: {}", warning.text),
         EventData::StoreLock(change) => format!("the store is {}", lock_word(change.locked)),
         // These come and go, or are for programs.
         EventData::LinkState(_)

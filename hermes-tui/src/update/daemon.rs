@@ -148,6 +148,9 @@ fn event(model: &mut Model, data: EventData, effects: &mut Vec<Effect>) {
                 model.notice = Some(format!("{} used your invite", text::line(&name)));
             }
         }
+        EventData::ContactWarning(warning) => {
+            model.notice = Some(text::line(&warning.text).into_owned());
+        }
         EventData::StoreLock(change) if change.locked => model.link = Link::Locked,
         EventData::StoreLock(_) => {}
         EventData::ServerShutdown(_) => model.link = Link::Lost,

@@ -136,7 +136,10 @@ pub(super) fn payload(data: &EventData) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use hermes_api::types as api;
     use hermes_api::types::{MessageState, WaitFor};
+    use hermes_underworld::proto::event::{Alarm, Event};
+    use hermes_underworld::proto::{ContactId, FailReason};
     use hermes_wire::Network;
     use hermes_wire::ids::MessageId;
 
@@ -163,6 +166,53 @@ mod tests {
         assert!(told.try_recv().is_err());
         assert!(open.finish_cycle(now, Vec::new(), |_| {}));
         assert_eq!(told.try_recv(), Ok(MessageState::Delivered));
+    }
+
+    #[test]
+    fn alarms_reach_the_event_log_in_words() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = crate::core::now();
+        let mut open = open(dir.path(), now);
+        let (start, contact) = (open.store.head(), ContactId(7));
+        for alarm in [
+            Alarm::RolledBack { contact },
+            Alarm::RecoveryWhileAlive { contact },
+            Alarm::RecoveryLimit { contact },
+            Alarm::ContactFailed {
+                contact,
+                reason: FailReason::InviteUsed,
+            },
+            Alarm::ContactFailed {
+                contact,
+                reason: FailReason::InviteExpired,
+            },
+        ] {
+            open.take(Event::Alarm(alarm), now).unwrap();
+        }
+        assert!(open.finish_cycle(now, Vec::new(), |_| {}));
+        let logged = open.store.events_after(start, 10).unwrap();
+        let warnings: Vec<_> = logged
+            .iter()
+            .map(|event| {
+                let event: api::Event = serde_json::from_slice(&event.payload).unwrap();
+                let EventData::ContactWarning(warning) = event.data else {
+                    panic!("not a warning: {}", event.kind());
+                };
+                assert_eq!(warning.contact_id, "c7");
+                assert!(!warning.text.is_empty());
+                warning.warning
+            })
+            .collect();
+        assert_eq!(
+            warnings,
+            [
+                api::Warning::RolledBack,
+                api::Warning::RecoveryWhileAlive,
+                api::Warning::RecoveryLimit,
+                api::Warning::InviteUsed,
+                api::Warning::InviteExpired,
+            ]
+        );
     }
 
     #[test]

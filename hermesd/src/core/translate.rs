@@ -179,26 +179,32 @@ impl Open {
                 };
                 self.log(EventData::InviteUsed(used), now);
             }
-            Alarm::ContactFailed { contact, reason } => {
-                let what = match reason {
-                    FailReason::InviteUsed => "the invite was used already, or withdrawn",
-                    FailReason::InviteExpired => {
-                        "the inviter did not answer while the invite stood"
-                    }
-                };
-                tracing::warn!(contact = %contact_id(contact), what, "a contact did not come about");
-            }
-            Alarm::RolledBack { contact } => {
-                tracing::warn!(contact = %contact_id(contact), "this store is older than what was sent from it");
-            }
+            Alarm::ContactFailed { contact, reason } => match reason {
+                FailReason::InviteUsed => self.warn(contact, api::Warning::InviteUsed, now),
+                FailReason::InviteExpired => self.warn(contact, api::Warning::InviteExpired, now),
+            },
+            Alarm::RolledBack { contact } => self.warn(contact, api::Warning::RolledBack, now),
             Alarm::RecoveryWhileAlive { contact } => {
-                tracing::warn!(contact = %contact_id(contact), "a recovery was asked for while the session is alive");
+                self.warn(contact, api::Warning::RecoveryWhileAlive, now);
             }
             Alarm::RecoveryLimit { contact } => {
-                tracing::warn!(contact = %contact_id(contact), "the session was repaired too often today");
+                self.warn(contact, api::Warning::RecoveryLimit, now);
             }
             _ => tracing::warn!("something that this version has no words for"),
         }
+    }
+
+    fn warn(&mut self, contact: ContactId, warning: api::Warning, now: Now) {
+        tracing::warn!(contact = %contact_id(contact), warning = warning.as_str(), "something about a contact");
+        let name = self.name_of(contact).unwrap_or_default();
+        let text = warning_text(warning, &name);
+        let warning = api::ContactWarning {
+            contact_id: contact_id(contact),
+            name,
+            warning,
+            text,
+        };
+        self.log(EventData::ContactWarning(warning), now);
     }
 
     /// Appends to the event log of this cycle.
@@ -215,6 +221,29 @@ impl Open {
             .map(|info| info.name)
             .filter(|name| !name.is_empty());
         known.or_else(|| self.history.chat(contact).map(|chat| chat.name.clone()))
+    }
+}
+
+/// What a person is told, and what he can do.
+fn warning_text(warning: api::Warning, name: &str) -> String {
+    let who = if name.is_empty() { "a friend" } else { name };
+    match warning {
+        api::Warning::RolledBack => format!(
+            "{who} has messages from you that this store does not know: it is older than what was sent from it. If you did not restore it, somebody else may be using a copy"
+        ),
+        api::Warning::RecoveryWhileAlive => format!(
+            "the session with {who} was replaced although the old one is alive: somebody may hold a copy of one side's keys. Compare the safety number"
+        ),
+        api::Warning::RecoveryLimit => format!(
+            "the session with {who} broke too often today and is not repaired again before tomorrow"
+        ),
+        api::Warning::InviteUsed => format!(
+            "the invite of {who} was used by somebody else before, or withdrawn; ask for a new one"
+        ),
+        api::Warning::InviteExpired => {
+            format!("{who} did not answer while the invite stood; ask for a new one")
+        }
+        api::Warning::Other => format!("something is odd about {who}"),
     }
 }
 

@@ -162,6 +162,8 @@ event_kinds! {
     ContactState(ContactStateChanged) = "contact.state",
     /// A contact is called something else.
     ContactRenamed(ContactRenamed) = "contact.renamed",
+    /// Something about a contact that a person should know of.
+    ContactWarning(ContactWarning) = "contact.warning",
     /// Messages were marked read, by whichever client.
     ChatRead(ChatRead) = "chat.read",
     /// Somebody used an invite of ours.
@@ -271,6 +273,54 @@ pub struct ContactRenamed {
     pub old_name: String,
 }
 
+/// Data of `contact.warning`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContactWarning {
+    /// The contact.
+    pub contact_id: String,
+    /// What it is called.
+    pub name: String,
+    /// What happened.
+    pub warning: Warning,
+    /// The same in words for a person.
+    pub text: String,
+}
+
+/// What a person should know about a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The contact confirms messages that this store does not know: the store is older than what was sent from it, or somebody
+    /// sends from a copy of it.
+    RolledBack,
+    /// The session was replaced although the old one is alive: somebody may hold a copy of one side's keys.
+    RecoveryWhileAlive,
+    /// The session was repaired so often that no more is tried today.
+    RecoveryLimit,
+    /// The invite was used by somebody else before, or withdrawn.
+    InviteUsed,
+    /// The inviter did not answer while the invite stood.
+    InviteExpired,
+    /// Something that this version has no name for.
+    #[serde(other)]
+    Other,
+}
+
+impl Warning {
+    /// The name as it stands in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RolledBack => "rolled_back",
+            Self::RecoveryWhileAlive => "recovery_while_alive",
+            Self::RecoveryLimit => "recovery_limit",
+            Self::InviteUsed => "invite_used",
+            Self::InviteExpired => "invite_expired",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Data of `chat.read`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatRead {
@@ -366,6 +416,23 @@ mod tests {
     fn a_known_kind_needs_its_fields() {
         assert!(EventData::from_json("store.lock", "{}").is_err());
         assert!(EventData::from_json("caught_up", r#"{"more":1}"#).is_ok());
+    }
+
+    #[test]
+    fn warnings_have_their_names_and_later_ones_are_tolerated() {
+        for warning in [
+            Warning::RolledBack,
+            Warning::RecoveryWhileAlive,
+            Warning::RecoveryLimit,
+            Warning::InviteUsed,
+            Warning::InviteExpired,
+            Warning::Other,
+        ] {
+            let json = serde_json::to_value(warning).expect("json");
+            assert_eq!(json, warning.as_str());
+        }
+        let later: Warning = serde_json::from_str(r#""eclipse""#).expect("tolerated");
+        assert_eq!(later, Warning::Other);
     }
 
     #[test]
