@@ -12,7 +12,7 @@
 //!         let _ = (params.chat, caller.connection());
 //!         Ok(Done {})
 //!     })
-//!     // May wait: runs in a task of its own, to its end even if the client leaves.
+//!     // May wait: begins in the order of the lines, and runs to its end even if the client leaves.
 //!     .handle::<StoreLock, _>(|_params, _caller| async { Ok(StoreLockResponse { locked: true }) });
 //! // `finish` names the methods that still lack a handler.
 //! assert!(registry.finish().is_err());
@@ -20,8 +20,10 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, LazyLock};
 
+use futures_util::FutureExt as _;
 use jsonrpsee::types::{Id, Params};
 use jsonrpsee::{
     ConnectionId, Extensions, MethodCallback, MethodResponse, Methods, ResponsePayload, RpcModule,
@@ -29,6 +31,7 @@ use jsonrpsee::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use tokio::task::{JoinHandle, unconstrained};
 
 use super::caller::Caller;
 use super::events::{NOTIFICATION, PendingEvents};
@@ -88,7 +91,8 @@ impl Registry {
 
     /// Handles a method whose answer may take a while.
     ///
-    /// Each call runs in a task of its own and to its end, even if the client leaves meanwhile.
+    /// Each call takes its first step where the line was read, so that calls of one connection come to whatever they wait for first in
+    /// the order of their lines; the rest runs in a task of its own and to its end, even if the client leaves meanwhile.
     pub fn handle<M: Method, F>(
         &mut self,
         handler: impl Fn(M::Params, Caller) -> F + Send + Sync + 'static,
@@ -99,10 +103,10 @@ impl Registry {
         let callback =
             move |id: Id<'static>, params: Params<'static>, _, response_bytes_max, extensions| {
                 let call = parse::<M::Params>(&params)
-                    .map(|params| tokio::spawn(handler(params, Caller::of(&extensions))));
+                    .map(|params| Begun::of(handler(params, Caller::of(&extensions))));
                 let answer = async move {
                     let answer = match call {
-                        Ok(task) => task.await.unwrap_or_else(|_| Err(panicked(M::NAME))),
+                        Ok(call) => call.end().await.unwrap_or_else(|| Err(panicked(M::NAME))),
                         Err(error) => Err(error),
                     };
                     respond(id, answer, response_bytes_max)
@@ -296,6 +300,34 @@ fn respond<R: Serialize + Clone>(
 /// Writes an error.
 pub(super) fn fail(id: Id<'_>, error: ApiError) -> MethodResponse {
     MethodResponse::error(id, jsonrpsee::types::ErrorObjectOwned::from(error))
+}
+
+/// A call that took its first step.
+enum Begun<T> {
+    Ended(Option<T>),
+    Running(JoinHandle<Option<T>>),
+}
+
+impl<T: Send + 'static> Begun<T> {
+    /// Takes the first step of `call`, and leaves the rest to a task.
+    fn of(call: impl Future<Output = T> + Send + 'static) -> Self {
+        let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind().map(Result::ok));
+        // Whatever a task may do before it has to let others run is not for the first step: a call that is told to come
+        // again has not taken its place in any line. Nobody needs to wake it, since the task looks again.
+        let first = unconstrained(call.as_mut());
+        match first.now_or_never() {
+            Some(ended) => Self::Ended(ended),
+            None => Self::Running(tokio::spawn(call)),
+        }
+    }
+
+    /// What came of it; none if it panicked.
+    async fn end(self) -> Option<T> {
+        match self {
+            Self::Ended(ended) => ended,
+            Self::Running(task) => task.await.ok().flatten(),
+        }
+    }
 }
 
 fn panicked(method: &str) -> ApiError {

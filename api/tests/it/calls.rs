@@ -32,6 +32,26 @@ async fn pipelined_calls_are_all_answered() {
     }
 }
 
+/// With two workers, tasks of their own would overtake one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pipelined_calls_begin_in_the_order_of_their_lines() {
+    let daemon = Daemon::start();
+    let mut client = daemon.connect().await;
+    let bodies: Vec<String> = (0..500).map(|n| format!("message {n}")).collect();
+    let lines = bodies.iter().enumerate().map(|(id, body)| {
+        request(
+            id as u64,
+            "message.send",
+            json!({"to": "bob", "body": body}),
+        ) + "\n"
+    });
+    client.write(lines.collect::<String>()).await;
+    for _ in &bodies {
+        assert!(client.json().await.get("error").is_none());
+    }
+    assert_eq!(*daemon.state.sent.lock().expect("lock"), bodies);
+}
+
 #[tokio::test]
 async fn a_client_that_ends_its_side_still_gets_its_answers() {
     let daemon = Daemon::start();
