@@ -2,7 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a program is a shell")]
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,7 +39,7 @@ struct Cli {
     /// Others cannot dial the listening address (it is behind a NAT).
     #[arg(long)]
     indirect: bool,
-    /// Log lines to show.
+    /// Log lines to show: error, warn, info, debug, trace, or a list of TARGET=LEVEL.
     #[arg(
         long,
         value_name = "FILTER",
@@ -72,32 +72,14 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter(&cli.log))
-        .map_err(|error| Failure(64, format!("--log: {error}")))?;
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .init();
+    hermes_link::log_to_stderr(&cli.log)
+        .map_err(|error| Failure(64, format!("--log {}: {error}", cli.log)))?;
     let settings = settings(cli)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure(74, error.to_string()))?;
     runtime.block_on(serve(settings))
-}
-
-/// What is logged: `asked`, but of the libraries below, which put addresses into their warnings, nothing unless somebody debugs or names
-/// them himself.
-fn filter(asked: &str) -> String {
-    use tracing_subscriber::filter::LevelFilter;
-    match asked.parse::<LevelFilter>() {
-        Ok(level) if level <= LevelFilter::INFO => {
-            format!("{asked},quinn=off,quinn_proto=off,quinn_udp=off,rustls=off")
-        }
-        _ => asked.to_owned(),
-    }
 }
 
 fn settings(cli: Cli) -> Result<Settings, Failure> {

@@ -56,7 +56,7 @@ pub struct Run {
     /// Reads the passphrase from the first line of this file.
     #[arg(long, value_name = "FILE", conflicts_with = "insecure_no_passphrase")]
     pub passphrase_file: Option<PathBuf>,
-    /// Log lines to show: error, warn, info, debug, trace, or a filter of tracing-subscriber.
+    /// Log lines to show: error, warn, info, debug, trace, or a list of TARGET=LEVEL.
     #[arg(
         long,
         value_name = "FILTER",
@@ -81,32 +81,6 @@ impl Run {
     }
 }
 
-/// What is logged: `asked`, but of the libraries below, which put addresses into their warnings, nothing unless somebody debugs or names
-/// them himself.
-#[must_use]
-pub fn filter(asked: &str) -> String {
-    use tracing_subscriber::filter::LevelFilter;
-    match asked.parse::<LevelFilter>() {
-        Ok(level) if level <= LevelFilter::INFO => {
-            format!("{asked},quinn=off,quinn_proto=off,quinn_udp=off,rustls=off")
-        }
-        _ => asked.to_owned(),
-    }
-}
-
 const EXIT_HELP: &str = "\
 Exit status: 0 ended in good order, 64 wrong usage, 65 the store cannot be read, 69 another hermesd runs here, \
 74 disk or socket failed, 77 no permission, 78 configuration.";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_log_addresses_only_to_those_who_debug() {
-        assert!(filter("info").contains("quinn_udp=off"));
-        assert!(filter("WARN").contains("quinn_udp=off"));
-        assert_eq!(filter("debug"), "debug");
-        assert_eq!(filter("info,quinn_udp=warn"), "info,quinn_udp=warn");
-    }
-}

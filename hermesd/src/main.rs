@@ -1,10 +1,9 @@
 //! hermesd: arguments, logging and the runtime; everything else is in the library.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use hermesd::args::{Cli, Command, filter};
+use hermesd::args::{Cli, Command};
 use hermesd::run;
 
 fn main() -> ExitCode {
@@ -27,19 +26,10 @@ fn main() -> ExitCode {
         eprintln!("hermesd: say what to do, usually: hermesd run (see --help)");
         return ExitCode::from(64);
     };
-    let filter = match tracing_subscriber::EnvFilter::try_new(filter(&args.log)) {
-        Ok(filter) => filter,
-        Err(error) => {
-            eprintln!("hermesd: --log {}: {error}", args.log);
-            return ExitCode::from(64);
-        }
-    };
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colour)
-        .init();
+    if let Err(error) = hermes_link::log_to_stderr(&args.log) {
+        eprintln!("hermesd: --log {}: {error}", args.log);
+        return ExitCode::from(64);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

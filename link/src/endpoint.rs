@@ -181,11 +181,11 @@ impl Endpoint {
         self.0.quinn.local_addr()
     }
 
-    /// Whether addresses of this IP family can be dialled from here: those of the local address, or both if that is `::` and the
-    /// system lets it serve both.
+    /// Whether an address can be dialled from here: it is of the IP family of the local address, or of either if that is `::` and the
+    /// system lets it serve both, and the system knows a way there. A machine may speak IPv6 and have no line for it.
     #[must_use]
     pub fn reaches(&self, addr: SocketAddr) -> bool {
-        self.0.families.contain(addr)
+        self.0.families.contain(addr) && socket::has_way_to(addr)
     }
 
     /// Connections that are open, handshakes included.

@@ -74,6 +74,16 @@ impl Families {
     }
 }
 
+/// Whether the system knows a way to an address. Nothing is sent: a datagram socket is connected, which asks the routing table. quinn
+/// counts a packet without a way as sent, and a dial would wait for its answer to the end.
+pub(crate) fn has_way_to(addr: SocketAddr) -> bool {
+    let any: IpAddr = match addr {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    UdpSocket::bind((any, 0)).is_ok_and(|socket| socket.connect(addr).is_ok())
+}
+
 /// How datagrams are taken from the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Receiving {
@@ -197,6 +207,33 @@ fn is_foreign(datagram: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn quiet_endpoints_take_datagrams_one_by_one() {
+        use nix::sys::socket::{getsockopt, sockopt::UdpGroSegment};
+        let local = SocketAddr::from(([127, 0, 0, 1], 0));
+        let quiet = bind(local, Receiving::OneByOne, &quinn::TokioRuntime).unwrap();
+        assert_eq!(quiet.max_receive_segments(), 1);
+
+        let socket = UdpSocket::bind(local).unwrap();
+        let handle = socket.try_clone().unwrap();
+        let wrapped = quinn::TokioRuntime.wrap_udp_socket(socket).unwrap();
+        let merges = getsockopt(&handle, UdpGroSegment).unwrap();
+        assert_eq!(
+            merges,
+            wrapped.max_receive_segments() > 1,
+            "as quinn left it"
+        );
+        assert!(split(&handle));
+        assert!(!getsockopt(&handle, UdpGroSegment).unwrap());
+    }
+
+    #[test]
+    fn there_is_a_way_to_this_machine_and_none_to_all_at_once() {
+        assert!(has_way_to(([127, 0, 0, 1], 9).into()));
+        assert!(!has_way_to(([255, 255, 255, 255], 9).into()));
+    }
 
     fn long(version: u32, id_len: u8) -> Vec<u8> {
         let mut datagram = vec![0xc0];

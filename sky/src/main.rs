@@ -21,7 +21,6 @@ use hermes_wire::{
     node::{NodeUri, RecordError, Role},
 };
 use sd_notify::NotifyState;
-use tracing_subscriber::EnvFilter;
 
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
@@ -54,6 +53,15 @@ struct Arguments {
     /// Network: main, lab, or a TOML file with its parameters
     #[arg(long, value_name = "NAME|FILE", default_value = "main")]
     network: String,
+
+    /// Log lines to show: error, warn, info, debug, trace, or a list of TARGET=LEVEL
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "HERMES_LOG",
+        default_value = "info"
+    )]
+    log: String,
 }
 
 fn sky_uri(text: &str) -> Result<NodeUri, String> {
@@ -83,11 +91,10 @@ fn main() -> ExitCode {
             return ExitCode::from(if is_fine { 0 } else { USAGE });
         }
     };
-    let filter = EnvFilter::try_from_env("HERMES_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(filter)
-        .init();
+    if let Err(error) = hermes_link::log_to_stderr(&arguments.log) {
+        let _ = writeln!(io::stderr(), "hermes-sky: --log {}: {error}", arguments.log);
+        return ExitCode::from(USAGE);
+    }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, error }) => {

@@ -92,7 +92,7 @@ impl Registry {
     /// Handles a method whose answer may take a while.
     ///
     /// Each call takes its first step where the line was read, so that calls of one connection come to whatever they wait for first in
-    /// the order of their lines; the rest runs in a task of its own and to its end, even if the client leaves meanwhile.
+    /// the order of their lines, and stay in it as long as that has room; the rest runs in a task of its own and to its end, even if the client leaves meanwhile.
     pub fn handle<M: Method, F>(
         &mut self,
         handler: impl Fn(M::Params, Caller) -> F + Send + Sync + 'static,

@@ -159,7 +159,10 @@ impl Open {
 
     pub(super) fn net_input(&mut self, news: NetInput, now: Now) {
         let core = &mut self.underworld;
-        tracing::debug!(news = %news.outline(), "from the network");
+        match &news {
+            NetInput::LinkPacket { .. } => tracing::trace!("a packet from a friend"),
+            news => tracing::debug!(news = %news.outline(), "from the network"),
+        }
         match news {
             NetInput::Candidates(addrs) => core.handle_candidates(&addrs, now),
             NetInput::Presence(state) => core.handle_presence(state, now),

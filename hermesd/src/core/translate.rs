@@ -232,10 +232,10 @@ fn warning_text(warning: api::Warning, name: &str) -> String {
             "{who} has messages from you that this store does not know: it is older than what was sent from it. If you did not restore it, somebody else may be using a copy"
         ),
         api::Warning::RecoveryWhileAlive => format!(
-            "the session with {who} was replaced although the old one is alive: somebody may hold a copy of one side's keys. Compare the safety number"
+            "the session with {who} was replaced although the old one is alive: somebody may hold a copy of your keys or of theirs. Ask {who} by another way; if neither of you restored a store, only a new identity and new invites end it"
         ),
         api::Warning::RecoveryLimit => format!(
-            "the session with {who} broke too often today and is not repaired again before tomorrow"
+            "the session with {who} broke too often and is repaired again only a day after it first did"
         ),
         api::Warning::InviteUsed => format!(
             "the invite of {who} was used by somebody else before, or withdrawn; ask for a new one"

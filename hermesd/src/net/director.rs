@@ -63,7 +63,7 @@ impl Director {
                     Some(Order::Effect(effect)) if self.open => self.carry_out(*effect),
                     Some(Order::Effect(_)) => {}
                 },
-                () = self.presences.changed() => self.presences.settle(),
+                () = self.presences.changed() => self.presences.moved(),
                 _ = prune.tick(), if self.open => self.prune().await,
             }
         }

@@ -18,7 +18,8 @@ pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a connection is kept without use.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Where client endpoints of a daemon that listens at `listen` bind: the same family, and loopback if it is that, with a port of their own.
+/// Where client endpoints of a daemon that listens at `listen` bind: the same family or families, and loopback if it is that, with a port
+/// of their own.
 pub(super) fn client_addr(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         ip if ip.is_loopback() => ip,

@@ -149,6 +149,18 @@ impl Presences {
         self.settle();
     }
 
+    /// A presence began or ceased to stand. One that stood for a moment may have told its addresses and be gone again: the owner is
+    /// told those of the one that stands.
+    pub(super) fn moved(&mut self) {
+        let number = |station: &Option<Station>| station.as_ref().map(|station| station.number);
+        let before = number(&self.current.borrow());
+        self.settle();
+        let current = self.current.borrow().clone();
+        if let Some(station) = current.filter(|station| Some(station.number) == before) {
+            let _ = self.told.send(NetInput::Candidates(station.candidates));
+        }
+    }
+
     /// Ends those that are not wished for, if another one stands or none is wished for, and meets friends through the newest that
     /// stands.
     pub(super) fn settle(&mut self) {
@@ -444,14 +456,14 @@ impl Task {
             SkyClient::connect_to(endpoint, &self.shared.network, node, None, SKY_TIMEOUT).await?;
         let lease = self.register(&sky).await?;
         let candidates = candidates(endpoint, &sky);
-        // Before the first knock.
-        let _ = self.told.send(NetInput::Candidates(candidates.clone()));
         self.stand.send_replace(Some(Station {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             endpoint: endpoint.clone(),
             sky: sky.clone(),
-            candidates,
+            candidates: candidates.clone(),
         }));
+        // Before the first knock.
+        let _ = self.told.send(NetInput::Candidates(candidates));
         self.news.notify_one();
         self.stay(endpoint, &sky, knocks, lease).await;
         self.stand.send_replace(None);

@@ -84,6 +84,7 @@ fn chat_of(data: &EventData) -> Option<&str> {
         EventData::ChatRead(read) => Some(&read.chat),
         EventData::ContactState(changed) => Some(&changed.contact_id),
         EventData::ContactRenamed(renamed) => Some(&renamed.contact_id),
+        EventData::ContactWarning(warning) => Some(&warning.contact_id),
         EventData::LinkState(link) => Some(&link.contact_id),
         _ => None,
     }

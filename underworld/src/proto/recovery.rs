@@ -211,7 +211,8 @@ fn answer(contact: &mut Contact, content: &[u8], core: &mut Core) -> Option<()> 
         core,
     );
     let recovery = &mut contact.card.recovery;
-    recovery.counters.settle(counter);
+    // What we declared void we do not answer either: the contact would take its notice for one that he knows.
+    recovery.counters.settle(void);
     recovery.open = None;
     recovery.answered = Some(Answered {
         counter,

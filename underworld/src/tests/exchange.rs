@@ -256,7 +256,14 @@ fn two_who_know_no_address_do_not_knock_without_end() {
             .call(node, |core, now| core.handle_candidates(&[], now));
     }
     pair.world.break_links(0);
+    pair.world.stop_keeper(0);
+    pair.world.weather.loss_percent = 0;
+    (0..6).for_each(|keeper| pair.world.stop_keeper(keeper));
+    // Both have something that waits.
     pair.world.say(pair.alice, pair.to_bob, "through keepers");
+    pair.world.say(pair.bob, pair.to_alice, "through keepers");
+    pair.world.run(60_000);
+    (0..6).for_each(|keeper| pair.world.start_keeper(keeper));
     let before = pair.world.node(pair.bob).cycles;
     pair.settle(60_000);
     pair.world.run(60_000);

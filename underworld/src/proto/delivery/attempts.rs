@@ -292,8 +292,10 @@ pub(crate) fn answer(
         contact.reach.nonces.pop_front();
     }
     contact.reach.nonces.push_back(knock.nonce);
-    contact.reach.failures = 0;
-    contact.reach.next_knock = None;
+    if answer.is_some() || !caller.addrs.is_empty() {
+        contact.reach.failures = 0;
+        contact.reach.next_knock = None;
+    }
     // Who knocks again did not come when he was expected before.
     if let Attempt::Meeting(link) = contact.reach.attempt
         && core.meetings.get(&link).is_some_and(|m| !m.dialled_by_us)
