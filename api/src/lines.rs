@@ -95,6 +95,11 @@ impl LineBuffer {
         self.end = (self.end + count).min(self.bytes.len());
     }
 
+    /// Whether a line has begun and not ended.
+    pub(crate) fn is_amid_line(&self) -> bool {
+        self.start < self.end || self.skipping
+    }
+
     /// The next line that is complete, or a complaint. Empty lines are passed over.
     #[cfg(test)]
     fn next_line(&mut self) -> Option<Line<'_>> {

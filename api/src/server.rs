@@ -49,6 +49,8 @@ pub struct Limits {
     pub notifications_max: usize,
     /// How long a connection may take to send its first byte.
     pub first_byte_wait: Duration,
+    /// How long a connection may take to send the rest of a line.
+    pub line_wait: Duration,
     /// How long a connection may take, when the daemon ends, to finish calls and read their answers.
     pub drain_wait: Duration,
 }
@@ -64,6 +66,7 @@ impl Default for Limits {
             connections_max: 64,
             notifications_max: 256,
             first_byte_wait: Duration::from_secs(5),
+            line_wait: Duration::from_secs(30),
             drain_wait: Duration::from_secs(5),
         }
     }

@@ -21,7 +21,7 @@ use crate::keep::Keep;
 use crate::net::NetHandle;
 use crate::notify::Notices;
 use crate::rpc::identity::bad_name;
-use crate::store::{LockedStore, OpenError, OsEntropy, SlotKind, Store, Unlock};
+use crate::store::{LockedStore, OpenError, OsEntropy, SlotKind, Store, StoreError, Unlock};
 
 /// The daemon, as the handlers see it; cheap to clone.
 #[derive(Clone)]
@@ -531,6 +531,9 @@ fn wanted(
     }
 }
 
+/// When opening a store is tried again after the system failed.
+const SYSTEM_RETRY_MS: u64 = 1_000;
+
 /// Why a store is not opened, for the caller.
 pub fn refused(error: &OpenError) -> ApiError {
     let text = error.to_string();
@@ -544,6 +547,10 @@ pub fn refused(error: &OpenError) -> ApiError {
         OpenError::NoStore => ApiError::new(ErrorCode::NotInitialized, text),
         OpenError::Exists => ApiError::new(ErrorCode::AlreadyInitialized, text),
         OpenError::NoSlot(_) => ApiError::new(ErrorCode::Unsupported, text),
+        // The system, not what is stored: it may be better in a moment.
+        OpenError::Io { .. } | OpenError::Store(StoreError::DiskFull | StoreError::Io { .. }) => {
+            ApiError::new(ErrorCode::StorageFailed, text).retry_after_ms(SYSTEM_RETRY_MS)
+        }
         _ => ApiError::new(ErrorCode::StorageFailed, text),
     }
 }

@@ -109,11 +109,17 @@ impl Home {
         for text in sky.iter().chain(&file.sky) {
             parse_sky(text)?;
         }
-        let asked = network.map(|name| resolve(name, dir)).transpose()?;
+        let asked = network
+            .map(|name| {
+                // The name under which a network of one's own is kept here is as good as its file.
+                let is_kept = file.network.as_deref() == Some(name);
+                resolve(name, is_kept.then_some(dir))
+            })
+            .transpose()?;
         let here = file
             .network
             .as_deref()
-            .map(|name| resolve(name, dir))
+            .map(|name| resolve(name, Some(dir)))
             .transpose()?;
         let network = match (here, asked) {
             (Some(here), Some(asked)) if here != asked => {
@@ -175,21 +181,22 @@ fn parse_sky(text: &str) -> Result<NodeUri, HomeError> {
 /// # Errors
 /// If it is neither.
 pub fn network(text: &str) -> Result<Network, HomeError> {
-    resolve(text, Path::new(""))
+    resolve(text, None)
 }
 
-fn resolve(name: &str, dir: &Path) -> Result<Network, HomeError> {
+/// A network by name, by the path of its parameters, or, if a folder is given, the one that is kept there.
+fn resolve(name: &str, kept_in: Option<&Path>) -> Result<Network, HomeError> {
     if let Some(known) = Network::named(name) {
         return Ok(known);
     }
-    let kept = dir.join("network.toml");
-    let given = PathBuf::from(name);
-    let path = if given.is_file() { given } else { kept };
-    if !path.is_file() {
+    let given = Some(PathBuf::from(name));
+    let kept = kept_in.map(|dir| dir.join("network.toml"));
+    let mut files = [given, kept].into_iter().flatten();
+    let Some(path) = files.find(|path| path.is_file()) else {
         return Err(HomeError::UnknownNetwork {
             name: name.to_owned(),
         });
-    }
+    };
     let text = fs::read_to_string(&path).map_err(|source| HomeError::Io {
         path: path.clone(),
         source,

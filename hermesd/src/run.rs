@@ -77,6 +77,9 @@ pub async fn run(args: Run) -> Result<(), Failure> {
     let (phase, phases) = watch::channel(Phase::Empty);
     let (inputs, queue) = mpsc::channel(INPUTS_MAX);
     let listen_at = args.listen(home.network.is_diverse());
+    std::net::UdpSocket::bind(listen_at)
+        .with_context(|| format!("cannot listen on {listen_at}"))
+        .map_err(socket_failure)?;
     let net = NetHandle::start(
         home.network.clone(),
         listen_at,
@@ -96,7 +99,57 @@ pub async fn run(args: Run) -> Result<(), Failure> {
         .name("owner".into())
         .spawn(move || owner.run())
         .status(IO)?;
+    let parts = Begun {
+        args,
+        paths,
+        home,
+        passphrase,
+        listener,
+        listen_at,
+        net,
+        core: core.clone(),
+        stop,
+    };
+    let outcome = serve_until_end(parts, stopping, failing).await;
+    // On every way out: a thread that is left behind would find the runtime gone.
+    let stopped = async {
+        core.stop().await;
+        let _ = tokio::task::spawn_blocking(move || owner.join()).await;
+    };
+    within("the store", stopped).await;
+    outcome
+}
 
+/// What there is when the owner runs.
+struct Begun {
+    args: Run,
+    paths: Paths,
+    home: Home,
+    passphrase: Option<Zeroizing<String>>,
+    listener: Listener,
+    listen_at: SocketAddr,
+    net: NetHandle,
+    core: CoreHandle,
+    stop: watch::Sender<bool>,
+}
+
+/// Opens the store if that needs nobody, serves, and leaves the network.
+async fn serve_until_end(
+    begun: Begun,
+    stopping: watch::Receiver<bool>,
+    failing: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let Begun {
+        args,
+        paths,
+        home,
+        passphrase,
+        listener,
+        listen_at,
+        net,
+        core,
+        stop,
+    } = begun;
     let keep_at = args
         .keep_listen
         .unwrap_or_else(|| SocketAddr::new(listen_at.ip(), 0));
@@ -108,7 +161,7 @@ pub async fn run(args: Run) -> Result<(), Failure> {
         &home.sky,
     )
     .context("the keeper does not start")
-    .status(IO)?;
+    .map_err(socket_failure)?;
     let daemon = Daemon::new(Parts {
         core: core.clone(),
         net,
@@ -143,11 +196,6 @@ pub async fn run(args: Run) -> Result<(), Failure> {
     within("the keeper", keep.leave()).await;
     within("clients", served.stopped()).await;
     within("the network", daemon.net().leave()).await;
-    let stopped = async {
-        core.stop().await;
-        let _ = tokio::task::spawn_blocking(move || owner.join()).await;
-    };
-    within("the store", stopped).await;
     if ended {
         Ok(())
     } else {
@@ -195,12 +243,25 @@ fn configuration(error: HomeError) -> Failure {
 fn store_failure(error: ApiError) -> Failure {
     let status = match error.code() {
         Some(ErrorCode::WrongPassphrase) => PERMISSION,
+        // A full disk is no damage: a service manager may try again.
+        Some(ErrorCode::StorageFailed) if error.data().retry_after_ms.is_some() => IO,
         _ => DATA,
     };
     Failure {
         error: error.into(),
         status,
     }
+}
+
+/// A socket that cannot be had: taken, or the system does not give it.
+fn socket_failure(error: anyhow::Error) -> Failure {
+    let is_taken = error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+    });
+    let status = if is_taken { UNAVAILABLE } else { IO };
+    Failure { error, status }
 }
 
 fn read_passphrase(path: &Path) -> anyhow::Result<Zeroizing<String>> {

@@ -23,6 +23,9 @@ use crate::types::HelloResponse;
 /// How long a daemon may take to answer `hello`; one that is busy with its start takes a while.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
 
+/// Between two starts while another daemon has the home.
+const RELAUNCH_PAUSE: Duration = Duration::from_millis(250);
+
 /// Between two looks at a daemon that is starting.
 const POLL_PAUSE: Duration = Duration::from_millis(20);
 
@@ -96,6 +99,7 @@ pub async fn connect_or_start(
         other => return other,
     }
     let mut started = Started::launch(paths, options)?;
+    let mut launched = Instant::now();
     loop {
         match greet(paths, options).await {
             Err(ClientError::NotRunning { .. } | ClientError::Lost) => {}
@@ -105,8 +109,15 @@ pub async fn connect_or_start(
             }
             Err(error) => return Err(error),
         }
-        if let Some(reason) = started.ended()? {
-            return Err(started.failure(reason));
+        match started.end()? {
+            None => {}
+            Some(End::Failed(reason)) => return Err(started.failure(reason)),
+            // Another one is coming up, and answers soon, or going down, and then makes room.
+            Some(End::AnotherRuns) if launched.elapsed() >= RELAUNCH_PAUSE => {
+                launched = Instant::now();
+                started = Started::launch(paths, options)?;
+            }
+            Some(End::AnotherRuns) => {}
         }
         if Instant::now() >= deadline {
             let reason = format!("it did not answer within {} s", options.wait.as_secs());
@@ -159,6 +170,14 @@ fn private_file() -> OpenOptions {
     options
 }
 
+/// How a daemon that we started ended before it answered.
+enum End {
+    /// Another one has the home.
+    AnotherRuns,
+    /// Why it could not be.
+    Failed(String),
+}
+
 /// A daemon that we started, or had started by the service manager.
 struct Started {
     child: Option<Child>,
@@ -204,19 +223,17 @@ impl Started {
     }
 
     /// How the daemon ended, if it did.
-    fn ended(&mut self) -> io::Result<Option<String>> {
+    fn end(&mut self) -> io::Result<Option<End>> {
         let Some(child) = &mut self.child else {
             return Ok(None);
         };
-        let Some(status) = child.try_wait()? else {
-            return Ok(None);
-        };
-        if status.code() == Some(ALREADY_RUNNING) {
-            // Somebody started another by hand in this very moment; it will answer.
-            self.child = None;
-            return Ok(None);
-        }
-        Ok(Some(format!("it ended at once, {status}")))
+        Ok(child.try_wait()?.map(|status| {
+            if status.code() == Some(ALREADY_RUNNING) {
+                End::AnotherRuns
+            } else {
+                End::Failed(format!("it ended at once, {status}"))
+            }
+        }))
     }
 
     /// Lets the daemon go on without us, but sees to it that it leaves no zombie in a program

@@ -314,6 +314,7 @@ impl Visit {
             notifications,
             calls_max: self.limits.calls_max,
             request_bytes_max: self.limits.request_bytes_max,
+            line_wait: self.limits.line_wait,
             stop: self.stop.clone().cancelled_owned(),
         };
         let first_bytes = stream.buffer().to_vec();

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream as _, StreamExt as _};
@@ -16,6 +17,7 @@ use jsonrpsee::MethodResponse;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::dispatch::{Answer, Dispatcher, request_too_big};
@@ -36,6 +38,9 @@ pub(super) struct Connection<S> {
     dispatcher: Dispatcher,
     calls_max: usize,
     request_bytes_max: usize,
+    line_wait: Duration,
+    /// Runs while the client owes us the rest of a line.
+    line_end: Option<Pin<Box<Sleep>>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     phase: Phase,
 }
@@ -56,6 +61,7 @@ pub(super) struct Parts {
     pub(super) notifications: mpsc::Receiver<Box<RawValue>>,
     pub(super) calls_max: usize,
     pub(super) request_bytes_max: usize,
+    pub(super) line_wait: Duration,
     pub(super) stop: WaitForCancellationFutureOwned,
 }
 
@@ -73,6 +79,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             dispatcher: parts.dispatcher,
             calls_max: parts.calls_max,
             request_bytes_max: parts.request_bytes_max,
+            line_wait: parts.line_wait,
+            line_end: None,
             stop: Box::pin(parts.stop),
             phase: Phase::Open,
         }
@@ -86,6 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 break;
             };
             any = true;
+            self.line_end = None;
             let answer = match self.input.show(found) {
                 Line::Text(text) => self.dispatcher.line(text),
                 Line::TooLong => Answer::Now(request_too_big(self.request_bytes_max)),
@@ -148,6 +157,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         Ok(true)
     }
 
+    /// Whether the client took too long for the rest of a line. Connections are few, and half a line holds one as well as a whole.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.phase != Phase::Open || !self.may_begin() || !self.input.is_amid_line() {
+            self.line_end = None;
+            return false;
+        }
+        let wait = self.line_wait;
+        let end = self.line_end.get_or_insert_with(|| Box::pin(sleep(wait)));
+        end.as_mut().poll(cx).is_ready()
+    }
+
     /// Moves on once there is nothing more to do in the present phase.
     fn advance(&mut self, cx: &mut Context<'_>) -> bool {
         match self.phase {
@@ -175,6 +195,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Future for Connection<S> {
                 return Poll::Ready(Ok(()));
             }
             if !moved {
+                if this.is_late(cx) {
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "half a line");
+                    return Poll::Ready(Err(error));
+                }
                 return Poll::Pending;
             }
         }

@@ -22,6 +22,8 @@ pub enum ContactState {
     Blocked,
     /// It is no longer a contact; the conversation remains.
     Removed,
+    /// It never became one: the invite was used by somebody else, withdrawn, or not answered in time.
+    Failed,
 }
 
 impl ContactState {
@@ -35,6 +37,7 @@ impl ContactState {
             Self::Established => "established",
             Self::Blocked => "blocked",
             Self::Removed => "removed",
+            Self::Failed => "failed",
         }
     }
 }

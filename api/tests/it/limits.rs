@@ -112,6 +112,21 @@ async fn who_says_nothing_at_all_is_let_go() {
 }
 
 #[tokio::test]
+async fn who_never_ends_a_line_is_let_go() {
+    let daemon = Daemon::start_with(|options| options.limits.line_wait = Duration::from_millis(1));
+    let mut client = daemon.connect().await;
+    client
+        .write(r#"{"jsonrpc":"2.0","id":1,"me"#.to_owned())
+        .await;
+    assert_eq!(client.read().await, None);
+    // Who waits between two lines owes nothing.
+    let mut patient = daemon.connect().await;
+    assert!(patient.call("hello", json!({})).await["result"].is_object());
+    daemon.connect().await.write("{".to_owned()).await;
+    assert!(patient.call("hello", json!({})).await["result"].is_object());
+}
+
+#[tokio::test]
 async fn another_user_is_turned_away_before_anything_is_read() {
     let daemon = Daemon::start_with(|options| {
         // The peer is real, so that the system's answer is tested too; only the verdict is turned.

@@ -302,6 +302,7 @@ pub const fn shown_state(state: ContactState) -> api::ContactState {
         ContactState::Accepted => api::ContactState::Accepted,
         ContactState::Established => api::ContactState::Established,
         ContactState::Blocked => api::ContactState::Blocked,
-        ContactState::Removed | ContactState::Failed(_) => api::ContactState::Removed,
+        ContactState::Removed => api::ContactState::Removed,
+        ContactState::Failed(_) => api::ContactState::Failed,
     }
 }

@@ -277,9 +277,11 @@ fn revoke(open: &mut Open, params: &InviteRevokeParams, now: Now) -> Result<Invi
             } => ApiError::new(
                 ErrorCode::InviteUsed,
                 "somebody has used this invite already",
-            ),
+            )
+            .hint("see who it was with: hermes-cli invite list"),
             RevokeInviteError::NotOpen { .. } => {
-                ApiError::new(ErrorCode::UnknownInvite, error.to_string())
+                ApiError::new(ErrorCode::InviteUsed, error.to_string())
+                    .hint("see your invites with: hermes-cli invite list")
             }
         })?;
     let info = open

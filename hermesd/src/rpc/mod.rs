@@ -63,7 +63,11 @@ fn find_contact(open: &Open, text: &str) -> Result<ContactInfo, ApiError> {
     }
     let standing = |info: &ContactInfo| !matches!(info.state, ContactState::Removed);
     let all: Vec<ContactInfo> = people.contacts().filter(standing).collect();
-    if let Some(exact) = all.iter().find(|info| info.name == text) {
+    // Those that never came about stand back: their names are free for others.
+    let (failed, all): (Vec<ContactInfo>, Vec<ContactInfo>) = all
+        .into_iter()
+        .partition(|info| matches!(info.state, ContactState::Failed(_)));
+    if let Some(exact) = all.iter().chain(&failed).find(|info| info.name == text) {
         return Ok(exact.clone());
     }
     let folded = text.to_lowercase();

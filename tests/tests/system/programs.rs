@@ -17,6 +17,45 @@ fn a_second_daemon_on_a_home_is_refused() -> Result<()> {
     Ok(())
 }
 
+/// With a sentence, the right status, and without anything left behind that ends badly.
+#[test]
+fn starts_that_fail_end_in_good_order() -> Result<()> {
+    let lab = Lab::start(Net::lab(), 1, 0)?;
+    let home = Home::new()?;
+    Daemon::start(&home, &lab)?
+        .rpc()?
+        .call("identity.init", json!({"name": "alice"}))?;
+    let taken = std::net::UdpSocket::bind(("127.0.0.1", 0))?;
+    let taken = taken.local_addr()?.to_string();
+    let header = home.path().join("store").join("header");
+    let starts: [(&[&str], i32, &str); 3] = [
+        (&["--listen", &taken], 69, &taken),
+        (&["--keep", "yes", "--keep-listen", &taken], 69, "keeper"),
+        (&["--network", "nowhere"], 64, "nowhere"),
+    ];
+    let check = |arguments: &[&str], status: i32, word: &str| {
+        let mut start = Daemon::command(&home)?;
+        start.args(arguments);
+        let output = run(start)?;
+        ensure!(
+            output.code() == Some(status)
+                && output.stderr.contains(word)
+                && !output.stderr.contains("panicked"),
+            "{arguments:?}: {output:?}"
+        );
+        Ok(())
+    };
+    for (arguments, status, word) in starts {
+        check(arguments, status, word)?;
+    }
+    let whole = std::fs::read(&header)?;
+    std::fs::write(&header, &whole[..whole.len() / 2])?;
+    check(&[], 65, "damaged")?;
+    std::fs::write(&header, &whole)?;
+    Daemon::launch(Daemon::command(&home)?)?;
+    Ok(())
+}
+
 #[test]
 fn a_home_stays_on_its_network() -> Result<()> {
     let lab = Lab::start(Net::lab(), 1, 0)?;

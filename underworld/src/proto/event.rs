@@ -182,6 +182,18 @@ pub enum InviteState {
     Revoked,
 }
 
+/// In a word, for errors.
+impl std::fmt::Display for InviteState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Used(_) => "used",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        })
+    }
+}
+
 /// Why a session was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {

@@ -5,6 +5,7 @@ use hermes_wire::{
     ids::{HandshakeKey, IdentityKey},
     packet::NAME_MAX,
 };
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 use zeroize::Zeroizing;
 
 use super::{
@@ -17,8 +18,8 @@ use crate::records;
 /// A name that cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// It has no visible character, or a control character.
-    #[error("a name is visible text without control characters")]
+    /// It has no visible character, or one that is not seen and changes how others are shown.
+    #[error("a name is visible text, without characters that control or turn the text around them")]
     Invisible,
     /// It is too long.
     #[error("the name has {len} bytes, at most {max} are possible")]
@@ -28,6 +29,9 @@ pub enum NameError {
         /// The most.
         max: usize,
     },
+    /// It means something else wherever contacts are named.
+    #[error("this word means something else here; choose another name")]
+    Reserved,
     /// Another contact has it.
     #[error("another contact has this name")]
     Taken,
@@ -97,8 +101,19 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
         let len = name.len();
         return Err(NameError::TooLong { len, max: NAME_MAX });
     }
-    if name.trim().is_empty() || name.chars().any(char::is_control) {
+    if name.trim().is_empty() || name.chars().any(is_unseen) || !name.chars().any(is_shown) {
         return Err(NameError::Invisible);
     }
     Ok(())
+}
+
+/// Whether a character would change how others are shown, or make two names look the same: control characters, and those that
+/// Unicode calls format characters but for the two joiners, which scripts and emoji need.
+pub(crate) fn is_unseen(c: char) -> bool {
+    let is_joiner = matches!(c, '\u{200c}' | '\u{200d}');
+    c.is_control() || (c.general_category() == GeneralCategory::Format && !is_joiner)
+}
+
+fn is_shown(c: char) -> bool {
+    !c.is_whitespace() && c.general_category() != GeneralCategory::Format
 }

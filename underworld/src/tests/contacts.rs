@@ -8,6 +8,7 @@ use crate::{
         event::{Event, SendState},
         output::Table,
     },
+    testing::World,
 };
 
 #[test]
@@ -203,4 +204,41 @@ fn verifying_is_remembered() {
         core.set_verified(crate::ContactId(9), true, now)
     });
     assert_eq!(unknown, Err(ContactError::Unknown));
+}
+
+#[test]
+fn names_that_cannot_be_seen_or_mean_something_else_are_refused() {
+    let mut pair = Pair::new(880);
+    let to_bob = pair.to_bob;
+    let rename = |pair: &mut Pair, name: &str| {
+        pair.world
+            .call(pair.alice, |core, now| core.rename(to_bob, name, now))
+    };
+    for name in [
+        "",
+        " ",
+        "a\u{202e}b",
+        "bob\u{200b}",
+        "\u{200d}",
+        "me",
+        "c2",
+        "\n",
+    ] {
+        assert!(rename(&mut pair, name).is_err(), "{name:?}");
+    }
+    for name in ["Bob", "c", "c2po", "mea", "نامه‌ای", "👩‍🚀"] {
+        assert!(rename(&mut pair, name).is_ok(), "{name:?}");
+    }
+}
+
+#[test]
+fn a_friend_who_hides_in_his_name_is_called_by_what_is_seen() {
+    let mut world = World::new(881, 6);
+    let alice = world.add("alice");
+    // What a core of ours would refuse, another program may say.
+    let core = world.core(alice);
+    assert_eq!(core.unique_name("ev\u{202e}il"), "evil");
+    assert_eq!(core.unique_name("\u{200d}"), "friend");
+    assert_eq!(core.unique_name("me"), "me 2");
+    assert_eq!(core.unique_name("c7"), "c7 2");
 }

@@ -30,6 +30,24 @@ pub enum ContactState {
     Failed(FailReason),
 }
 
+/// In a word, for errors.
+impl std::fmt::Display for ContactState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Requested => "requested",
+            Self::Asked => "asked",
+            Self::Accepted => "accepted",
+            Self::Established => "established",
+            Self::Blocked => "blocked",
+            Self::Removed => "removed",
+            Self::Failed(FailReason::InviteUsed) => "failed, because its invite was used before",
+            Self::Failed(FailReason::InviteExpired) => {
+                "failed, because its invite was not answered"
+            }
+        })
+    }
+}
+
 /// Why a contact did not come about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailReason {

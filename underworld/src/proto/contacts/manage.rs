@@ -16,7 +16,7 @@ use crate::{
         delivery,
         effect::Effect,
         home::SlotUse,
-        identity::{NameError, check_name},
+        identity::{NameError, check_name, is_unseen},
         ids::{ContactId, LinkId},
         output::Table,
     },
@@ -30,7 +30,7 @@ pub enum ContactError {
     #[error("no such contact")]
     Unknown,
     /// It is in a state that does not allow it.
-    #[error("this cannot be done with a contact that is {state:?}")]
+    #[error("this cannot be done with a contact that is {state}")]
     NotNow {
         /// The state.
         state: ContactState,
@@ -217,8 +217,9 @@ impl Underworld {
 
     /// What a contact shall be called, given what it calls itself.
     fn unique_name_for(&self, wanted: &str, id: Option<ContactId>) -> String {
-        let mut base: String = wanted.trim().chars().filter(|c| !c.is_control()).collect();
-        if base.is_empty() {
+        let seen = wanted.chars().filter(|c| !is_unseen(*c));
+        let mut base: String = seen.collect::<String>().trim().to_owned();
+        if check_name(&base).is_err() {
             "friend".clone_into(&mut base);
         }
         let numbered = (2..).map(|n: u32| format!("{base} {n}"));
@@ -234,6 +235,9 @@ impl Underworld {
             .contacts
             .values()
             .filter(|contact| Some(contact.id) != but);
+        if is_reserved(name) {
+            return Err(NameError::Reserved);
+        }
         match others.any(|contact| contact.card.is_live() && contact.card.name == name) {
             true => Err(NameError::Taken),
             false => Ok(()),
@@ -307,4 +311,10 @@ fn refuse_slot(contact: &Contact, refuse: bool, core: &mut Core) {
         home.refuse(contact.card.slot, refuse);
     }
     core.wishes_stale = true;
+}
+
+/// Words that stand for something else wherever a contact may be named: ourselves, and contacts by their number.
+fn is_reserved(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    name == "me" || name.strip_prefix('c').is_some_and(is_number)
 }

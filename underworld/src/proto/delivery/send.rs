@@ -63,7 +63,7 @@ pub enum SendError {
     #[error("no such contact")]
     UnknownContact,
     /// Nothing can be sent to a contact in this state.
-    #[error("nothing can be sent to a contact that is {state:?}")]
+    #[error("nothing can be sent to a contact that is {state}")]
     NotNow {
         /// The contact's state.
         state: ContactState,

@@ -35,7 +35,7 @@ pub enum AcceptError {
     #[error("this is an invite of your own; it is for somebody else")]
     Own,
     /// We accepted it before.
-    #[error("this invite was accepted already, as contact {contact}")]
+    #[error("this invite was accepted already, as contact c{contact}")]
     Already {
         /// The contact that came of it.
         contact: ContactId,

@@ -37,7 +37,7 @@ pub enum ApproveError {
     #[error("no such contact")]
     UnknownContact,
     /// It does not wait for approval.
-    #[error("the contact is {state:?} and waits for no approval")]
+    #[error("the contact is {state} and waits for no approval")]
     NotAsked {
         /// What it is.
         state: ContactState,

@@ -58,7 +58,7 @@ pub enum RevokeInviteError {
     #[error("no such invite")]
     Unknown,
     /// It is not open any more.
-    #[error("the invite is {state:?} already")]
+    #[error("the invite is {state} already")]
     NotOpen {
         /// What it is.
         state: InviteState,
