@@ -28,11 +28,14 @@ const IO_ERROR: u8 = 74;
 const NO_PERMISSION: u8 = 77;
 const CONFIG: u8 = 78;
 
+const EXIT_HELP: &str = "Exit status: 0 left in good order, 64 wrong usage, 69 address or folder in use, 74 disk or socket \
+                         failed, 77 no permission, 78 configuration.";
+
 /// Run a Hermes sky node
 ///
 /// Sky nodes hold who is present, carry knocks, and list the keepers. When it serves it prints `ready URI`; others join by that URI.
 #[derive(Debug, Parser)]
-#[command(name = "hermes-sky", version)]
+#[command(name = "hermes-sky", version, after_help = EXIT_HELP)]
 struct Arguments {
     /// Address and port to listen on; port 0 lets the system choose
     #[arg(long, value_name = "IP:PORT")]

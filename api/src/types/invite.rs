@@ -24,7 +24,7 @@ pub struct InviteCreateParams {
     /// Whether to ask before the invitee becomes a contact.
     #[serde(default)]
     pub approval: Approval,
-    /// How long the invite stands; the network's usual time if absent.
+    /// How long the invite stands, rounded up to the network's unit of expiry (an hour); the network's usual time if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
     /// A note for the inviter himself, shown by `invite.list` and never sent.

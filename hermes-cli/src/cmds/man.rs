@@ -49,6 +49,8 @@ fn page(command: &Command) -> Result<Vec<u8>, Fault> {
     let mut page = Vec::new();
     Page::new(command.clone())
         .manual("Hermes")
+        // Commands below the first have no version of their own.
+        .source(concat!("hermes-cli ", env!("CARGO_PKG_VERSION")))
         .render(&mut page)
         .map_err(|error| Fault::system("cannot make the page", &error))?;
     let mut text = String::from_utf8_lossy(&page).into_owned();
@@ -98,6 +100,21 @@ mod tests {
             );
         }
         assert!(!page.contains("EXTRA"), "{page}");
+    }
+
+    #[test]
+    fn every_page_says_which_program_it_belongs_to() {
+        let mut root = Cli::command();
+        root.build();
+        for command in root.get_subcommands() {
+            let page = String::from_utf8(page(command).expect("page")).expect("text");
+            let source = concat!("\"hermes-cli ", env!("CARGO_PKG_VERSION"), "\"");
+            let title = page
+                .lines()
+                .find(|line| line.starts_with(".TH"))
+                .unwrap_or_default();
+            assert!(title.contains(source), "{title}");
+        }
     }
 
     #[test]

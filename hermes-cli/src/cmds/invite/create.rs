@@ -26,7 +26,7 @@ pub(crate) struct Create {
     /// Ask before whoever uses it becomes a contact, see `invite approve`
     #[arg(long)]
     ask: bool,
-    /// How long the link works; the network's usual time if not given
+    /// How long the link works, rounded up to the network's unit (an hour); its usual time if not given
     #[arg(long, value_name = "TIME", value_parser = span::parse_lifetime)]
     expires: Option<Duration>,
     /// Note for yourself, shown by `invite list`
