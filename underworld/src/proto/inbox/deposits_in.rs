@@ -248,7 +248,7 @@ pub(crate) fn read_messages(
     if entries.is_empty() {
         return;
     }
-    entries.sort_by_key(|entry| entry.place);
+    sort_by_place(&mut entries);
     for entry in entries {
         let place = entry.place;
         let gap = contact
@@ -271,6 +271,24 @@ pub(crate) fn read_messages(
         core.timers.cancel(timer);
     }
     recovery::consider(contact, core);
+}
+
+/// Sorts by session, then by chain in the order in which chains first came, then by the place in the chain. The chains' keys are
+/// random and say nothing about which was first.
+fn sort_by_place(entries: &mut [Entry]) {
+    let mut came: BTreeMap<(u16, [u8; 32]), usize> = BTreeMap::new();
+    for (n, entry) in entries.iter().enumerate() {
+        came.entry((entry.place.session, entry.place.ratchet_key))
+            .or_insert(n);
+    }
+    entries.sort_by_key(|entry| {
+        let Place {
+            session,
+            ratchet_key,
+            index,
+        } = entry.place;
+        (session, came.get(&(session, ratchet_key)).copied(), index)
+    });
 }
 
 fn read_message(contact: &mut Contact, entry: Entry, core: &mut Core) {
@@ -381,4 +399,44 @@ pub(crate) fn retry_pool(contact: &mut Contact, core: &mut Core) {
 pub(crate) fn done(core: &mut Core, mailbox: MailboxId, epoch: Epoch, id: DepositId) {
     core.seen
         .insert(mailbox, epoch, id, core.now, &mut core.out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_are_read_in_the_order_in_which_they_came_and_each_from_its_beginning() {
+        let entry = |session: u16, key: u8, index: u64| Entry {
+            mailbox: MailboxId([0; 32]),
+            epoch: Epoch(1),
+            id: DepositId([0; 32]),
+            message: SessionMessage {
+                generation: session,
+                olm_type: 1,
+                olm: Vec::new(),
+            },
+            place: Place {
+                session,
+                ratchet_key: [key; 32],
+                index,
+            },
+        };
+        let mut entries = vec![
+            entry(1, 2, 0),
+            entry(0, 9, 3),
+            entry(0, 4, 1),
+            entry(0, 9, 2),
+            entry(0, 4, 0),
+        ];
+        sort_by_place(&mut entries);
+        let order: Vec<_> = entries
+            .iter()
+            .map(|e| (e.place.session, e.place.ratchet_key[0], e.place.index))
+            .collect();
+        assert_eq!(
+            order,
+            [(0, 9, 2), (0, 9, 3), (0, 4, 0), (0, 4, 1), (1, 2, 0)]
+        );
+    }
 }
