@@ -1,158 +1,139 @@
-//! What came of a run: what was accepted against what was shown.
+//! What came of a run, as a table and as JSON.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::fmt;
 
-use hermes_underworld::{
-    ContactId, Event,
-    event::{Order, Received, SendState},
-    testing::{NodeId, World},
-};
-use hermes_wire::{ids::MessageId, packet::FrameKind};
+use serde_json::{Value, json};
 
-/// One direction of one friendship.
-pub(crate) struct Way {
-    pub(crate) from: NodeId,
-    pub(crate) to: NodeId,
-    /// What the friend is to the one who writes.
-    pub(crate) contact: ContactId,
-    /// What the one who writes is to the friend.
-    pub(crate) seen_as: ContactId,
-}
+use crate::ledger::{Counts, Violation};
 
-impl Way {
-    /// Whether the friend has acknowledged everything.
-    pub(crate) fn is_settled(&self, world: &World) -> bool {
-        world
-            .node(self.from)
-            .core()
-            .and_then(|core| core.contact(self.contact))
-            .is_some_and(|info| info.waiting == 0)
-    }
-
-    /// What was accepted by committed cycles.
-    fn accepted(&self, world: &World) -> BTreeSet<MessageId> {
-        world
-            .node(self.from)
-            .events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Sent {
-                    contact,
-                    msg_id,
-                    kind: FrameKind::Text,
-                    state: SendState::Queued { .. },
-                    ..
-                } if *contact == self.contact => Some(*msg_id),
-                _ => None,
-            })
-            .collect()
-    }
-
-    /// What was shown, in order.
-    fn shown<'a>(&self, world: &'a World) -> Vec<&'a Received> {
-        world
-            .node(self.to)
-            .received()
-            .filter(|received| received.contact == self.seen_as && received.kind == FrameKind::Text)
-            .collect()
-    }
+/// How much of everything there was.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Deposits that were brought to keepers, each retry anew.
+    pub deposits: u64,
+    /// Receipts that honest keepers signed.
+    pub receipts: u64,
+    /// Deposits that keepers refused.
+    pub refusals: u64,
+    /// Passes over the keepers of a mailbox.
+    pub passes: u64,
+    /// Direct links that came about.
+    pub links: u64,
+    /// Cycles of all people.
+    pub cycles: u64,
+    /// Keepers that stopped without a word.
+    pub keeper_crashes: u64,
+    /// Disks that were lost.
+    pub disks_lost: u64,
+    /// Commits of keepers that failed.
+    pub failed_commits: u64,
+    /// Deleted deposits that lying keepers handed out again.
+    pub replayed: u64,
+    /// People's programs that were killed in the midst of a cycle.
+    pub kills: u64,
+    /// Alarms that people saw.
+    pub alarms: u64,
+    /// Sessions that were replaced, by re-keying or recovery.
+    pub renewals: u64,
+    /// Messages that a core did not accept, and said so.
+    pub refused: u64,
+    /// How long it took after the healing began until nothing was under way, in milliseconds.
+    pub heal_ms: u64,
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
-    /// Messages that a core accepted.
-    pub accepted: u64,
-    /// Those of them that were shown to the friend.
-    pub delivered: u64,
-    /// Messages shown again.
-    pub doubled: u64,
-    /// Messages shown as if in order, after a later one.
-    pub misordered: u64,
-    /// Messages shown after later ones and marked so, which is allowed when a gap stayed open for long.
-    pub late: u64,
-    /// Messages shown that nobody wrote.
-    pub invented: u64,
-    /// Messages that a core did not accept, and said so.
-    pub refused: u64,
-    /// Whether every acknowledgement came back in time.
-    pub settled: bool,
-    /// How long that took after everybody was back, in milliseconds of the virtual clock.
-    pub settle_ms: u64,
-    /// Cycles of all cores. It differs as soon as two runs differ anywhere.
-    pub cycles: u64,
+    /// People and keepers.
+    pub nodes: usize,
+    /// How long the run was on the virtual clock, in milliseconds.
+    pub simulated_ms: u64,
+    /// The hash of the trace.
+    pub hash: String,
+    /// Steps of the trace.
+    pub steps: u64,
+    /// The last steps, as lines.
+    pub tail: Vec<String>,
+    /// What became of messages.
+    pub counts: Counts,
+    /// How many invariants were broken.
+    pub violated: u64,
+    /// The first of them.
+    pub violations: Vec<Violation>,
+    /// How much of everything there was.
+    pub figures: Figures,
+    /// The times from accepted to shown, shortest first.
+    pub latencies_ms: Vec<u64>,
 }
 
 impl Outcome {
-    /// Messages that were accepted and never shown.
-    #[must_use]
-    pub const fn lost(&self) -> u64 {
-        self.accepted - self.delivered
-    }
-
-    /// Whether what Hermes promises was held.
+    /// Whether no invariant was broken.
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        self.settled
-            && self.lost() == 0
-            && self.doubled == 0
-            && self.misordered == 0
-            && self.invented == 0
+        self.violated == 0
     }
 
-    /// One line for programs.
+    /// The latency that so many per mille of the messages stayed below.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "ok": self.is_good(), "accepted": self.accepted, "delivered": self.delivered, "lost": self.lost(),
-            "doubled": self.doubled, "misordered": self.misordered, "late": self.late, "invented": self.invented,
-            "refused": self.refused, "settled": self.settled, "settle_ms": self.settle_ms, "cycles": self.cycles,
-        })
+    pub fn latency_ms(&self, per_mille: usize) -> Option<u64> {
+        let last = self.latencies_ms.len().checked_sub(1)?;
+        self.latencies_ms
+            .get(last * per_mille.min(1_000) / 1_000)
+            .copied()
     }
 
-    pub(crate) fn count(&mut self, world: &World, way: &Way) {
-        let accepted = way.accepted(world);
-        let mut times: BTreeMap<MessageId, u64> = BTreeMap::new();
-        let mut last = 0;
-        for received in way.shown(world) {
-            *times.entry(received.msg_id).or_default() += 1;
-            if received.order != Order::InOrder {
-                self.late += 1;
-            } else if received.conv_seq < last {
-                self.misordered += 1;
-            } else {
-                last = received.conv_seq;
-            }
-        }
-        self.accepted += accepted.len() as u64;
-        for (id, times) in times {
-            self.doubled += times - 1;
-            if accepted.contains(&id) {
-                self.delivered += 1;
-            } else {
-                self.invented += 1;
-            }
-        }
+    /// One object for programs.
+    #[must_use]
+    pub fn json(&self, scenario: &str, seed: u64) -> Value {
+        let (counts, figures) = (&self.counts, &self.figures);
+        json!({
+            "scenario": scenario, "seed": seed, "nodes": self.nodes,
+            "simulated_s": self.simulated_ms / 1_000, "trace_hash": self.hash, "steps": self.steps,
+            "accepted": counts.accepted, "delivered": counts.delivered, "lost": counts.lost,
+            "doubled": counts.doubled, "misordered": counts.misordered, "late": counts.late,
+            "expired_told": counts.expired_told, "violations": self.violated,
+            "latency_median_ms": self.latency_ms(500), "latency_p99_ms": self.latency_ms(990),
+            "deposits": figures.deposits, "receipts": figures.receipts, "refusals": figures.refusals,
+            "passes": figures.passes, "links": figures.links, "cycles": figures.cycles,
+            "keeper_crashes": figures.keeper_crashes, "disks_lost": figures.disks_lost,
+            "failed_commits": figures.failed_commits, "replayed": figures.replayed,
+            "kills": figures.kills, "alarms": figures.alarms, "renewals": figures.renewals,
+            "refused": figures.refused, "heal_s": figures.heal_ms / 1_000,
+        })
     }
 }
 
+/// The table.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = [
-            ("accepted", self.accepted),
-            ("delivered", self.delivered),
-            ("lost", self.lost()),
-            ("doubled", self.doubled),
-            ("misordered", self.misordered),
-            ("late", self.late),
-            ("invented", self.invented),
-            ("refused", self.refused),
+        let Value::Object(fields) = self.json("", 0) else {
+            return Ok(());
+        };
+        // JSON sorts its fields; a reader wants what matters first.
+        let first = [
+            "accepted",
+            "delivered",
+            "lost",
+            "doubled",
+            "misordered",
+            "expired_told",
+            "violations",
         ];
-        for (name, number) in rows {
-            writeln!(f, "{name:<12}{number:>10}")?;
+        let named = first.iter().filter_map(|name| fields.get_key_value(*name));
+        let others = fields.iter().filter(|(name, _)| {
+            !first.contains(&name.as_str()) && !["scenario", "seed"].contains(&name.as_str())
+        });
+        for (name, value) in named.chain(others) {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            writeln!(f, "{name:<20}{value:>34}")?;
+        }
+        for Violation {
+            at_ms, step, what, ..
+        } in self.violations.iter().take(10)
+        {
+            writeln!(f, "violation at {} s, step {step}: {what}", at_ms / 1_000)?;
         }
         Ok(())
     }

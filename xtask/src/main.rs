@@ -1,4 +1,4 @@
-//! Tasks of the project that need its programs: the demo and the benchmarks.
+//! Tasks of the project that need its programs: the demo, the benchmarks, the simulator.
 //!
 //! `cargo demo` is a whole network with two people on this machine. `cargo xtask bench` measures the programs and compares them
 //! with the goals. Both build the programs first, start them as a user would, and leave nothing behind: see [`nest`].
@@ -23,6 +23,7 @@ mod nest;
 mod programs;
 #[cfg(unix)]
 mod rpc;
+mod sim;
 
 const USAGE: &str = "\
 Usage: cargo xtask <TASK>
@@ -30,6 +31,7 @@ Usage: cargo xtask <TASK>
 Tasks:
   demo    a network, a daemon for you and a robot friend, on this machine
   bench   measure the programs: [--quick] [--json FILE] [--only WORD]
+  sim     simulate a network: SCENARIO|FILE [--seed N] [--nodes N] [--json], or --replay FILE
 ";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             print!("{USAGE}");
             ExitCode::SUCCESS
         }
+        ["sim", rest @ ..] => sim::run(rest),
         [task, rest @ ..] => run(task, rest),
         [] => wrong_usage("no task given"),
     }
