@@ -135,7 +135,7 @@ impl Endpoint {
         };
         let mut quinn_config = quinn::EndpointConfig::default();
         quinn_config.supported_versions(vec![socket::VERSION]);
-        let receiving = if node.is_some() {
+        let receiving = if node.is_some() || profile.is_for_bulk() {
             Receiving::InBulk
         } else {
             Receiving::OneByOne

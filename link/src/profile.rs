@@ -53,6 +53,11 @@ impl Profile {
         }
     }
 
+    /// Whether much may come at once, so that it pays to set memory aside for taking it in large pieces.
+    pub(crate) const fn is_for_bulk(self) -> bool {
+        matches!(self, Self::Earth)
+    }
+
     fn mtu_discovery(self) -> Option<MtuDiscoveryConfig> {
         match self {
             Self::Sky => None,

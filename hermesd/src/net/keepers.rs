@@ -44,7 +44,8 @@ impl Keepers {
         network: &Network,
         listen: SocketAddr,
     ) -> Result<Self, hermes_link::BindError> {
-        let endpoint = Endpoint::bind(EndpointConfig::new(client_addr(listen), Profile::Earth))?;
+        // Not made for bulk: memory for each mailbox that is read or written would be held for a drain that a home line cannot fill.
+        let endpoint = Endpoint::bind(EndpointConfig::new(client_addr(listen), Profile::Peer))?;
         Ok(Self {
             network: network.clone(),
             endpoint,
