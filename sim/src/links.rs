@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, time::Duration};
 use hermes_underworld::proto::{IncomingKnockId, KnockOp, KnockResult, LinkId, LinkToken};
 use hermes_wire::{Wire as _, blind::BlindedKey, ids::PresenceKey, knock::Knock};
 
-use crate::{directory::IDLE_MS, event::Event, handle::PersonId, ledger::Scope, world::Sim};
+use crate::{
+    directory::IDLE_MS, event::Event, handle::PersonId, ledger::Scope, person::of_this_life,
+    world::Sim,
+};
 
 /// How long sky waits for an answer to a knock.
 const KNOCK_MS: u64 = 8_000;
@@ -144,11 +147,7 @@ impl Sim {
     }
 
     pub(crate) fn expect_over(&mut self, who: PersonId, link: LinkToken) {
-        if let Some(person) = self
-            .people
-            .get_mut(who.slot)
-            .filter(|person| person.life == who.life)
-        {
+        if let Some(person) = of_this_life(&mut self.people, who) {
             person.expected.retain(|expected| expected.link != link);
         }
     }

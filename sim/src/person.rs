@@ -131,6 +131,12 @@ impl Person {
     }
 }
 
+/// The person of a handle, unless the handle is of an earlier life.
+pub(crate) fn of_this_life(people: &mut [Person], who: PersonId) -> Option<&mut Person> {
+    let person = people.get_mut(who.slot);
+    person.filter(|person| person.life == who.life)
+}
+
 impl Sim {
     pub(crate) fn is_alive(&self, who: PersonId) -> bool {
         self.people
@@ -230,10 +236,7 @@ impl Sim {
         who: PersonId,
         input: impl FnOnce(&mut Underworld, Now) -> T,
     ) -> Option<T> {
-        let person = self
-            .people
-            .get_mut(who.slot)
-            .filter(|person| person.life == who.life)?;
+        let person = of_this_life(&mut self.people, who)?;
         let now = self.clock.now(person.skew_ms);
         let said = input(person.core.as_mut()?, now);
         if person.is_cycle_open {
@@ -252,11 +255,7 @@ impl Sim {
     /// A timer of the core may be due.
     pub(crate) fn wake(&mut self, who: PersonId) {
         let now_ms = self.clock.ms();
-        let Some(person) = self
-            .people
-            .get_mut(who.slot)
-            .filter(|person| person.life == who.life)
-        else {
+        let Some(person) = of_this_life(&mut self.people, who) else {
             return;
         };
         // One that was planned for an earlier moment than the core asks for now is harmless, and dropped to save the work.
@@ -269,11 +268,7 @@ impl Sim {
 
     fn plan_wake(&mut self, who: PersonId) {
         let now_ms = self.clock.ms();
-        let Some(person) = self
-            .people
-            .get_mut(who.slot)
-            .filter(|person| person.life == who.life)
-        else {
+        let Some(person) = of_this_life(&mut self.people, who) else {
             return;
         };
         let Some((at, _)) = person.core.as_ref().and_then(Underworld::poll_timeout) else {
@@ -292,11 +287,7 @@ impl Sim {
 
     /// One cycle: commits, then publishes, then carries out.
     pub(crate) fn drain(&mut self, who: PersonId) {
-        let Some(person) = self
-            .people
-            .get_mut(who.slot)
-            .filter(|person| person.life == who.life)
-        else {
+        let Some(person) = of_this_life(&mut self.people, who) else {
             return;
         };
         person.is_cycle_open = false;

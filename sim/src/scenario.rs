@@ -166,7 +166,7 @@ pub struct When {
 /// Something that goes wrong for a time.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-#[allow(missing_docs, reason = "the fields are described once, at the kinds")]
+#[expect(missing_docs, reason = "the fields are described once, at the kinds")]
 pub enum Fault {
     /// A share of the keepers that run crash at one instant, and stay away.
     Crash {
