@@ -82,5 +82,5 @@ impl Run {
 }
 
 const EXIT_HELP: &str = "\
-Exit status: 0 ended in good order, 64 wrong usage, 65 the store cannot be read, 69 another hermesd runs here, \
+Exit status: 0 ended in good order, 64 wrong usage, 65 the store cannot be read, 69 another hermesd runs here or the port is taken, \
 74 disk or socket failed, 77 no permission, 78 configuration.";

@@ -135,11 +135,7 @@ struct Begun {
 
 /// Opens the store if that needs nobody, serves, and leaves the network.
 async fn serve_until_end(
-    begun: Begun,
-    stopping: watch::Receiver<bool>,
-    failing: watch::Receiver<bool>,
-) -> Result<(), Failure> {
-    let Begun {
+    Begun {
         args,
         paths,
         home,
@@ -149,7 +145,10 @@ async fn serve_until_end(
         net,
         core,
         stop,
-    } = begun;
+    }: Begun,
+    stopping: watch::Receiver<bool>,
+    failing: watch::Receiver<bool>,
+) -> Result<(), Failure> {
     let keep_at = args
         .keep_listen
         .unwrap_or_else(|| SocketAddr::new(listen_at.ip(), 0));

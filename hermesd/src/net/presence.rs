@@ -152,7 +152,6 @@ impl Presences {
     /// A presence began or ceased to stand. One that stood for a moment may have told its addresses and be gone again: the owner is
     /// told those of the one that stands.
     pub(super) fn moved(&mut self) {
-        let number = |station: &Option<Station>| station.as_ref().map(|station| station.number);
         let before = number(&self.current.borrow());
         self.settle();
         let current = self.current.borrow().clone();
@@ -174,7 +173,6 @@ impl Presences {
             .values()
             .filter_map(|presence| presence.stands.borrow().clone())
             .max_by_key(|station| station.number);
-        let number = |station: &Option<Station>| station.as_ref().map(|station| station.number);
         if number(&newest) == number(&self.current.borrow()) {
             return;
         }
@@ -342,6 +340,10 @@ impl Presences {
             }
         });
     }
+}
+
+fn number(station: &Option<Station>) -> Option<u64> {
+    station.as_ref().map(|station| station.number)
 }
 
 /// The connection to sky, once one stands.
